@@ -1,0 +1,199 @@
+"""One pass over a model on the meta device that counts everything it needs.
+
+The counter is a dispatch mode: torch hands it every operator that a forward pass calls, in inference
+mode before they are split into smaller ones, with tensors that have shapes but no data. See
+``docs/design/0002-counting-by-dispatch-on-meta.md`` for why, and what the others do.
+"""
+
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from . import _ledger
+from ._direct import DIRECT, PRODUCTS
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running totals of one operator or one module."""
+
+    kind: _ledger.Kind = "free"
+    calls: int = 0
+    macs: int = 0
+    activations: int = 0
+    activation_bytes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+
+    def add(self, macs: int, products: Sequence[int], read: int, written: int) -> None:
+        """Add one call: its MACs, its activations in elements and bytes, and its traffic."""
+        self.calls += 1
+        self.macs += macs
+        self.activations += products[0]
+        self.activation_bytes += products[1]
+        self.read_bytes += read
+        self.written_bytes += written
+
+
+@dataclass(slots=True)
+class LiveBytes:
+    """Bytes of the storages that are alive, and the most there ever were.
+
+    A storage counts from the operator that makes it until its last tensor is gone.
+    """
+
+    now: int = 0
+    peak: int = 0
+    _alive: dict[int, weakref.ref[Any]] = field(default_factory=dict)
+
+    def hold(self, tensors: Iterable[Tensor]) -> None:
+        """Count the storages of these tensors from now on, each once."""
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            key = storage._cdata
+            if key not in self._alive:
+                self._add(key, storage)
+        self.peak = max(self.peak, self.now)
+
+    def _add(self, key: int, storage: torch.UntypedStorage) -> None:
+        size = storage.nbytes()
+
+        def forget(_: object) -> None:
+            self.now -= size
+            del self._alive[key]
+
+        self._alive[key] = weakref.ref(storage, forget)
+        self.now += size
+
+
+class CostCounter(TorchDispatchMode):
+    """Count operators while it is active; use it under `torch.inference_mode`.
+
+    Attributes:
+        operators: Totals by operator name.
+        live: Bytes alive, and their peak.
+        module_totals: Totals by module path, without those of the modules inside; filled when
+            `current_module` is kept up to date by module hooks.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators: dict[str, Tally] = {}
+        self.live = LiveBytes()
+        self.current_module: str | None = None
+        self.module_totals: dict[str, Tally] = {}
+        self._known: dict[OpOverload, tuple[_ledger.Kind, Tally | None]] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run one operator on shapes and add its cost."""
+        kwargs = kwargs or {}
+        direct = DIRECT.get(func)
+        if direct is not None:
+            got = direct(*args, **kwargs)
+            if got is not NotImplemented:
+                self._record(func, args, kwargs, *got)
+                return got.output
+        kind, _ = self._look_up(func)
+        if kind == "composite":
+            with self:
+                return func.decompose(*args, **kwargs)
+        out = func(*args, **kwargs)
+        macs, activations = (
+            _registered_cost(func, args, kwargs, out) if kind == "counted" else (0, 0)
+        )
+        self._record(func, args, kwargs, out, macs, activations)
+        return out
+
+    def _look_up(self, func: OpOverload) -> tuple[_ledger.Kind, Tally | None]:
+        known = self._known.get(func)
+        if known is None:
+            known = self._known[func] = self._classify(func)
+        return known
+
+    def _classify(self, func: OpOverload) -> tuple[_ledger.Kind, Tally | None]:
+        direct = func in DIRECT
+        kind = _ledger.kind(func)
+        if direct and func.overloadpacket.__name__ in PRODUCTS:
+            tally_kind: _ledger.Kind = "counted"
+        elif kind == "composite" and not direct:
+            return kind, None
+        else:
+            tally_kind = "free" if kind == "composite" else kind
+        tally = self.operators.setdefault(_ledger.name(func), Tally(kind=tally_kind))
+        return kind, tally
+
+    def _record(
+        self,
+        func: OpOverload,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        out: Any,
+        macs: int,
+        activations: int,
+    ) -> None:
+        inputs = [*_tensors(args), *_tensors(kwargs.values())] if kwargs else list(_tensors(args))
+        outputs = [out] if type(out) is Tensor else list(_tensors((out,)))
+        moved = _moves_data(func, inputs, outputs)
+        read = sum(map(_bytes, inputs)) if moved else 0
+        written = sum(map(_bytes, outputs)) if moved else 0
+        itemsize = outputs[0].itemsize if activations else 0
+        products = (activations, activations * itemsize)
+        tally = self._look_up(func)[1]
+        assert tally is not None, "a composite operator is never recorded"
+        tally.add(macs, products, read, written)
+        if self.current_module is not None:
+            module = self.module_totals.setdefault(self.current_module, Tally())
+            module.add(macs, products, read, written)
+        self.live.hold(outputs)
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+def _bytes(tensor: Tensor) -> int:
+    """Bytes of the elements that exist in memory: a broadcast dimension counts once."""
+    size = tensor.nbytes
+    if 0 in tensor.stride():
+        size = min(size, tensor.untyped_storage().nbytes())
+    return size
+
+
+def _moves_data(func: OpOverload, inputs: list[Tensor], outputs: list[Tensor]) -> bool:
+    """Tell an operator that touches elements from one that only renames them (a view)."""
+    if func.is_view or not outputs:
+        return False
+    if func._schema.is_mutable or not inputs:
+        return True
+    # `reshape`, `contiguous`, `to`, `dropout`, … are views or copies depending on their input
+    first = inputs[0].untyped_storage()._cdata
+    return any(out.untyped_storage()._cdata != first for out in outputs)
+
+
+def _registered_cost(
+    func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
+) -> tuple[int, int]:
+    """MACs by torch's formula, and activations: the outputs, or both products of an attention."""
+    flops = flop_registry[func.overloadpacket](*args, **kwargs, out_val=out)
+    first = next(_tensors((out,)))
+    if "attention" in func.overloadpacket.__name__:
+        scores = first.numel() // first.shape[-1] * args[1].shape[-2]
+        return flops // 2, scores + first.numel()
+    return flops // 2, first.numel()

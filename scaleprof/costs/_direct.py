@@ -1,0 +1,195 @@
+"""Operators whose cost and output follow from shapes alone, without asking torch.
+
+Counting sees operators before torch splits them (``linear`` rather than transpose and ``addmm``), so
+a handful of them make up most of a model. Each function here takes the operator's arguments on the
+meta device and returns its output with its multiply-adds and activations, or `NotImplemented` when
+the arguments are not the plain case; torch's own, slower, path then does the work. Formulas are those
+of `torch.utils.flop_counter`, in MACs, half of its FLOPs.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+aten = torch.ops.aten
+
+
+class Direct(NamedTuple):
+    """What one call of an operator yields: its output, multiply-adds and activations."""
+
+    output: Any
+    macs: int
+    activations: int
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Direct:
+    """Multiply by a weight matrix: every output is a dot product over the input features."""
+    out_features, in_features = weight.shape
+    if x.shape[-1] != in_features:
+        return NotImplemented
+    out = x.new_empty((*x.shape[:-1], out_features))
+    elements = out.numel()
+    return Direct(out, elements * in_features, elements)
+
+
+def convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: list[int] | int = 1,
+    padding: list[int] | int = 0,
+    dilation: list[int] | int = 1,
+    groups: int = 1,
+) -> Direct:
+    """Convolve: every output is a dot product over one group's channels and the kernel."""
+    out_channels, group_channels, *kernel = weight.shape
+    sizes = x.shape[2:]
+    if x.dim() != weight.dim() or x.shape[1] != group_channels * groups or not sizes:
+        return NotImplemented
+    steps = zip(
+        sizes,
+        kernel,
+        _per_axis(stride, sizes),
+        _per_axis(padding, sizes),
+        _per_axis(dilation, sizes),
+        strict=True,
+    )
+    out_sizes = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in steps]
+    if min(out_sizes) < 1:
+        return NotImplemented
+    out = _like_layout(x, (x.shape[0], out_channels, *out_sizes))
+    elements = out.numel()
+    return Direct(out, elements * group_channels * math.prod(kernel), elements)
+
+
+def _per_axis(value: list[int] | int, sizes: torch.Size) -> list[int]:
+    values = [value] if isinstance(value, int) else list(value)
+    return values * len(sizes) if len(values) == 1 else values
+
+
+def _like_layout(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return an empty output in the memory format that torch's convolutions propagate."""
+    channels_last = (
+        x.dim() == 4
+        and not x.is_contiguous()
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
+    if channels_last:
+        return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    return x.new_empty(shape)
+
+
+def matmul(a: Tensor, b: Tensor) -> Direct:
+    """Multiply matrices or batches of them; with vectors torch counts nothing, nor do we here."""
+    if a.dim() < 2 or b.dim() < 2:
+        return NotImplemented
+    out = torch.matmul(a, b)
+    elements = out.numel()
+    return Direct(out, elements * a.shape[-1], elements)
+
+
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **_: Any,
+) -> Direct:
+    """Attend: scores (queries x keys) and their product with the values, causal or not.
+
+    Query (..., H, L, D), key (..., H, S, D) and value (..., H, S, V) give (..., H, L, V).
+    """
+    *_, length, depth = query.shape
+    keys, value_depth = value.shape[-2:]
+    if query.dim() < 2 or key.shape[-1] != depth or key.shape[-2] != keys:
+        return NotImplemented
+    out = query.new_empty((*query.shape[:-1], value_depth))
+    rows = query.numel() // max(depth, 1)
+    return Direct(out, rows * keys * (depth + value_depth), rows * keys + rows * value_depth)
+
+
+def same_as_input(x: Tensor, *_: Any, **__: Any) -> Direct:
+    """Return a new tensor of the input's shape and layout (norms, activations)."""
+    return Direct(torch.empty_like(x), 0, 0)
+
+
+def input_itself(x: Tensor, *_: Any, **__: Any) -> Direct:
+    """Return the input (in-place operators)."""
+    return Direct(x, 0, 0)
+
+
+def dropout(x: Tensor, p: float, train: bool) -> Direct:
+    """Return the input, as dropout does in inference."""
+    return Direct(torch.empty_like(x) if train else x, 0, 0)
+
+
+def binary(x: Tensor, y: Any, *_: Any, **__: Any) -> Direct:
+    """Combine two tensors of one type where one has the shape of the output, or one and a number."""
+    if not isinstance(y, Tensor):
+        plain = isinstance(y, int) or x.is_floating_point()
+        return Direct(torch.empty_like(x), 0, 0) if plain else NotImplemented
+    if x.dtype != y.dtype:
+        return NotImplemented
+    if _expands_to(y, x):
+        return Direct(torch.empty_like(x), 0, 0)
+    return Direct(torch.empty_like(y), 0, 0) if _expands_to(x, y) else NotImplemented
+
+
+def _expands_to(small: Tensor, large: Tensor) -> bool:
+    if small.shape == large.shape:
+        return True
+    extra = large.dim() - small.dim()
+    return extra >= 0 and all(
+        n in (1, m) for n, m in zip(small.shape, large.shape[extra:], strict=True)
+    )
+
+
+def mean(x: Tensor, dim: list[int] | None, keepdim: bool = False, **kwargs: Any) -> Direct:
+    """Average over some dimensions."""
+    if not dim or kwargs:
+        return NotImplemented
+    gone = {d % x.dim() for d in dim}
+    sizes = [1 if d in gone else n for d, n in enumerate(x.shape) if keepdim or d not in gone]
+    return Direct(x.new_empty(sizes), 0, 0)
+
+
+DIRECT: dict[Any, Callable[..., Direct]] = {
+    aten.linear.default: linear,
+    aten.conv1d.default: convolution,
+    aten.conv2d.default: convolution,
+    aten.conv3d.default: convolution,
+    aten.matmul.default: matmul,
+    aten.scaled_dot_product_attention.default: attention,
+    aten.dropout.default: dropout,
+    aten.layer_norm.default: same_as_input,
+    aten.batch_norm.default: same_as_input,
+    aten.group_norm.default: same_as_input,
+    aten.gelu.default: same_as_input,
+    aten.relu.default: same_as_input,
+    aten.silu.default: same_as_input,
+    aten.sigmoid.default: same_as_input,
+    aten.hardswish.default: same_as_input,
+    aten.tanh.default: same_as_input,
+    aten.relu_.default: input_itself,
+    aten.silu_.default: input_itself,
+    aten.sigmoid_.default: input_itself,
+    aten.hardswish_.default: input_itself,
+    aten.hardtanh_.default: input_itself,
+    aten.leaky_relu_.default: input_itself,
+    aten.gelu_.default: input_itself,
+    aten.add.Tensor: binary,
+    aten.mul.Tensor: binary,
+    aten.sub.Tensor: binary,
+    aten.mean.dim: mean,
+}
+"""Output and cost by operator overload; every name not here takes torch's own path."""
+
+PRODUCTS = frozenset(
+    {"linear", "conv1d", "conv2d", "conv3d", "matmul", "scaled_dot_product_attention"}
+)
+"""Names of the operators above that do multiply-adds."""

@@ -1,0 +1,136 @@
+"""What the parent asks of its workers: requests and replies, without torch."""
+
+from ..models import ConstructorCall, Reference
+from ..records import Axis, Cost, CountedModel, InputSpec, Record, Variant
+from ..timing import Samples, StoppingRule
+
+COUNT = "scaleprof.jobs._count:count_reference"
+COMPARE = "scaleprof.jobs._count:compare_counts"
+LIST = "scaleprof.jobs._count:list_models"
+DEVICE = "scaleprof.jobs._measure:describe"
+KNOBS = "scaleprof.jobs._scale:probe"
+SCALE = "scaleprof.jobs._scale:resolve"
+MEASURE = "scaleprof.jobs._measure:measure_variant"
+BUILD = "scaleprof.jobs._count:check_build"
+
+
+class CountRequest(Record, kw_only=True):
+    """Count one model.
+
+    Attributes:
+        reference: The model.
+        inputs: What it is called with; empty for what its source knows.
+        batch: Batch of an input that the source knows.
+        dtype: Floating-point type of weights and inputs.
+        module_depth: Depth of the costs by module, or None.
+    """
+
+    reference: Reference
+    inputs: tuple[InputSpec, ...] = ()
+    batch: int = 1
+    dtype: str = "float32"
+    module_depth: int | None = None
+
+
+class ListRequest(Record, kw_only=True):
+    """List the models that a pattern stands for."""
+
+    pattern: str
+
+
+class ModelList(Record, kw_only=True):
+    """References, in the source's order."""
+
+    models: tuple[str, ...]
+
+
+class DeviceRequest(Record, kw_only=True):
+    """Describe a device."""
+
+    name: str
+    libraries: tuple[str, ...] = ()
+
+
+class KnobsRequest(Record, kw_only=True):
+    """Find the knobs of a model."""
+
+    reference: Reference
+    inputs: tuple[InputSpec, ...] = ()
+    batch: int = 1
+    dtype: str = "float32"
+
+
+class KnobsReply(Record, kw_only=True):
+    """The knobs of a model, and where it comes from."""
+
+    call: ConstructorCall
+    inputs: tuple[InputSpec, ...]
+    axes: dict[str, Axis]
+    cost: Cost
+    library: str | None
+    base: Variant
+
+
+class ScaleRequest(Record, kw_only=True):
+    """Resolve one strategy at several multipliers."""
+
+    model: str
+    knobs: KnobsReply
+    strategy: str
+    multipliers: tuple[float, ...]
+    axes: tuple[str, ...]
+    dtype: str = "float32"
+
+
+class ScaleReply(Record, kw_only=True):
+    """Variants that build and run, and why the others do not."""
+
+    variants: tuple[Variant, ...]
+    skipped: tuple[str, ...]
+
+
+class MeasureRequest(Record, kw_only=True):
+    """Measure one variant in this worker process.
+
+    Attributes:
+        call: What builds it.
+        inputs: What it is called with, in the type it is measured in.
+        dtype: Floating-point type of its weights.
+        device: Torch device string.
+        channels_last: Whether weights and images are laid out with channels last.
+        compiled: Whether the model goes through `torch.compile` first.
+        rule: When to stop.
+        seed: Of weights and inputs.
+    """
+
+    call: ConstructorCall
+    inputs: tuple[InputSpec, ...]
+    dtype: str
+    device: str
+    channels_last: bool
+    compiled: bool
+    rule: StoppingRule
+    seed: int = 0
+
+
+class MeasureReply(Record, kw_only=True):
+    """What one worker process measured of one variant; memory in bytes, None where unknown."""
+
+    samples: Samples
+    allocated: int | None
+    reserved: int | None
+    process: int | None
+
+
+class BuildRequest(Record, kw_only=True):
+    """Build a call and run it on the meta device, to see that both work.
+
+    Attributes:
+        call: The call, from a report.
+        inputs: What the model is called with.
+        trust: Whether anything may be called.
+    """
+
+    call: ConstructorCall
+    inputs: tuple[InputSpec, ...]
+    trust: bool

@@ -1,0 +1,203 @@
+"""Turn factors into constructor calls that build, as near to the target compute as rounding allows.
+
+Coarse axes are rounded first (resolution, then depth); a finer one that the strategy also scales
+takes up what they leave. Factors before rounding are *nominal*; those of the model that was built, and
+its counted compute, are *achieved*.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ..costs import count_module
+from ..errors import RecipeError
+from ..models import ConstructorCall, build_module, render, variant_id
+from ..records import Axis, Cost, InputSpec, Recipe, Variant
+from ..scaling import ScalingFactors, strategy_factors
+from ._numbers import map_numbers, mean_ratio, scale_repeats, scale_widths, sum_ratio
+from ._probe import Knobs, cast, scale_input
+
+# strides of convolutional nets multiply to 32, patches and windows of transformers divide it
+RESOLUTION_STEP = 32
+# multiples of channels: 8 suits vector units; the others are what heads and groups divide
+WIDTH_STEPS = (8, 16, 24, 32, 48, 64, 96, 128)
+# width may take up what coarser axes lose, but not change the strategy's proportions by more
+MAX_COMPENSATION = 1.15
+# close enough to the target compute to stop looking
+GOOD_ENOUGH = 0.02
+
+
+class _Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of rounded arguments, and what they build."""
+
+    call: ConstructorCall
+    inputs: tuple[InputSpec, ...]
+    achieved: dict[str, float]
+    cost: Cost
+
+
+def resolve_strategy(
+    knobs: Knobs, strategy: str, multiplier: float, *, axes: Sequence[str]
+) -> Variant:
+    """Resolve a strategy at a compute multiplier to a variant that builds and runs.
+
+    Args:
+        knobs: The model's knobs.
+        strategy: One of `scaleprof.scaling.STRATEGIES`.
+        multiplier: Target FLOPs over those of the base.
+        axes: Axes that may be scaled.
+
+    Raises:
+        RecipeError: If the strategy needs an axis that the model lacks or that may not be scaled,
+            or if no rounding builds.
+
+    Returns:
+        The variant with its counted cost.
+    """
+    factors = strategy_factors(strategy, multiplier)
+    nominal = {axis: getattr(factors, axis) for axis in ("depth", "width", "resolution")}
+    _check_axes(knobs, strategy, axes)
+    best: _Attempt | None = None
+    for attempt in _attempts(knobs, strategy, factors):
+        if best is None or _miss(knobs, attempt, multiplier) < _miss(knobs, best, multiplier):
+            best = attempt
+        if _miss(knobs, best, multiplier) < GOOD_ENOUGH:
+            break
+    if best is None:
+        raise RecipeError(
+            f"strategy {strategy} at multiplier {multiplier:g}: no rounding of it builds and runs"
+        )
+    return _variant(knobs, strategy, multiplier, nominal, best)
+
+
+def base_variant(knobs: Knobs) -> Variant:
+    """Return the base as a variant."""
+    ones = {"depth": 1.0, "width": 1.0, "resolution": 1.0}
+    attempt = _Attempt(call=knobs.call, inputs=knobs.inputs, achieved=ones, cost=knobs.cost)
+    return msgspec.structs.replace(_variant(knobs, "base", 1.0, ones, attempt), id="base")
+
+
+def _check_axes(knobs: Knobs, strategy: str, axes: Sequence[str]) -> None:
+    names = {"d": "depth", "w": "width", "W": "width", "r": "resolution"}
+    for axis in (names[letter] for letter in strategy):
+        if axis not in axes:
+            raise RecipeError(f"strategy {strategy} scales {axis}, which --axes leaves out")
+        if knobs.axes[axis].status == "none":
+            raise RecipeError(f"strategy {strategy} scales {axis}: {knobs.axes[axis].reason}")
+
+
+def _miss(knobs: Knobs, attempt: _Attempt, multiplier: float) -> float:
+    """Distance of the achieved compute from the target, as |log|."""
+    return abs(math.log(max(attempt.cost.macs, 1) / (multiplier * max(knobs.cost.macs, 1))))
+
+
+def _attempts(knobs: Knobs, strategy: str, factors: ScalingFactors) -> Iterator[_Attempt]:
+    target = factors.flops_multiplier
+    inputs, input_changes, r = _resolution(knobs, factors.resolution)
+    depth_factor = factors.depth
+    if "d" in strategy and "w" not in strategy.lower():
+        depth_factor = target / r**2
+    depth_changes, d = _depth(knobs, depth_factor)
+    changes = input_changes | depth_changes
+    if "w" not in strategy.lower():
+        yield from _try(knobs, changes, inputs, depth=d, width=1.0, resolution=r)
+        return
+    wanted = _clamp(math.sqrt(target / (d * r**2)), factors.width)
+    yield from _widths(knobs, changes, inputs, wanted, target, depth=d, resolution=r)
+
+
+def _clamp(value: float, around: float) -> float:
+    return min(max(value, around / MAX_COMPENSATION), around * MAX_COMPENSATION)
+
+
+def _widths(
+    knobs: Knobs,
+    changes: Mapping[str, Any],
+    inputs: tuple[InputSpec, ...],
+    wanted: float,
+    target: float,
+    *,
+    depth: float,
+    resolution: float,
+) -> Iterator[_Attempt]:
+    """Try steps from fine to coarse until one builds, and once more corrected for its compute."""
+    axis = knobs.axes["width"]
+    for step in WIDTH_STEPS:
+        built = False
+        factor = wanted
+        for _ in range(2):
+            widths = {name: scale_widths(value, factor, step) for name, value in axis.base.items()}
+            achieved = mean_ratio(tuple(widths.values()), tuple(axis.base.values()))
+            for attempt in _try(
+                knobs, {**changes, **widths}, inputs,
+                depth=depth, width=achieved, resolution=resolution,
+            ):  # fmt: skip
+                built = True
+                yield attempt
+                off = target * knobs.cost.macs / attempt.cost.macs
+                factor = _clamp(factor * off ** (1 / (axis.flops_exponent or 2.0)), wanted)
+        if built:
+            return
+
+
+def _try(
+    knobs: Knobs,
+    changes: Mapping[str, Any],
+    inputs: tuple[InputSpec, ...],
+    **achieved: float,
+) -> Iterator[_Attempt]:
+    call = knobs.call.override(changes)
+    try:
+        module = cast(build_module(call, meta=True), knobs.dtype)
+        cost = count_module(module, inputs)
+    except Exception:  # the trial may raise whatever a constructor raises; that is its answer
+        return
+    yield _Attempt(call=call, inputs=inputs, achieved=achieved, cost=cost)
+
+
+def _resolution(knobs: Knobs, factor: float) -> tuple[tuple[InputSpec, ...], dict[str, Any], float]:
+    axis = knobs.axes["resolution"]
+    if axis.status == "none" or factor == 1.0:
+        return knobs.inputs, {}, 1.0
+    inputs = scale_input(knobs.inputs, factor, RESOLUTION_STEP)
+    sizes, old = inputs[0].shape[2:], knobs.inputs[0].shape[2:]
+    if sizes == old:
+        return knobs.inputs, {}, 1.0
+    changes = {
+        name: sizes if isinstance(value, list | tuple) else sizes[-1]
+        for name, value in axis.base.items()
+        if name != "input"
+    }
+    return inputs, changes, mean_ratio(sizes, old)
+
+
+def _depth(knobs: Knobs, factor: float) -> tuple[dict[str, Any], float]:
+    axis: Axis = knobs.axes["depth"]
+    if axis.status == "none" or factor == 1.0:
+        return {}, 1.0
+    new = {name: scale_repeats(value, factor) for name, value in axis.base.items()}
+    same = all(map_numbers(lambda n: n, axis.base[name]) == new[name] for name in new)
+    return ({}, 1.0) if same else (new, sum_ratio(tuple(new.values()), tuple(axis.base.values())))
+
+
+def _variant(
+    knobs: Knobs, strategy: str, multiplier: float, nominal: Mapping[str, float], found: _Attempt
+) -> Variant:
+    imports, call = render(found.call)
+    same = found.call == knobs.call and found.inputs == knobs.inputs
+    recipe = Recipe(
+        strategy=strategy,
+        multiplier=multiplier,
+        nominal=dict(nominal),
+        achieved=found.achieved,
+        achieved_multiplier=found.cost.macs / knobs.cost.macs if knobs.cost.macs else None,
+        target=found.call.target,
+        arguments=found.call.arguments,
+        callables=found.call.callables,
+        imports=imports,
+        call=call,
+    )
+    identifier = "base" if same else variant_id(found.call, found.inputs)
+    return Variant(id=identifier, recipe=recipe, cost=found.cost)

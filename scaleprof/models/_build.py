@@ -1,0 +1,133 @@
+"""Build the model that a constructor call describes, and decide which calls are safe to make."""
+
+import importlib.util
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ModelError
+from ._calls import ConstructorCall, decode_arguments
+from ._imports import import_target
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TRUSTED_PACKAGES = ("scaleprof", "torch", "timm", "torchvision", "transformers", "diffusers")
+
+# arguments of timm's and torchvision's builders that read files or the network
+_LOADING = frozenset(
+    "pretrained pretrained_cfg pretrained_cfg_overlay checkpoint_path cache_dir weights "
+    "weights_backbone progress features_only state_dict url file hub_path".split()
+)
+
+
+def build_module(call: ConstructorCall, *, meta: bool = False, trust: bool = True) -> "nn.Module":
+    """Build a model.
+
+    Args:
+        call: What to call.
+        meta: Build it without data.
+        trust: Call anything; otherwise only module classes and registered model builders
+            of `TRUSTED_PACKAGES`, with arguments that load nothing.
+
+    Raises:
+        ModelError: If the call is not trusted, or returns something else than a module.
+        Exception: Whatever the constructor raises.
+    """
+    from torch import nn
+
+    from ._meta import build_on_meta
+
+    if not trust:
+        check_trusted(call)
+    constructor = import_target(call.target)
+    arguments = decode_arguments(call)
+
+    def construct() -> Any:
+        return constructor(**arguments)
+
+    module = build_on_meta(construct) if meta else construct()
+    if not isinstance(module, nn.Module):
+        raise ModelError(
+            f"`{call.target}` returned {type(module).__name__}, not a torch module",
+            hint="name a class or function that returns a torch.nn.Module",
+        )
+    return module
+
+
+def check_trusted(call: ConstructorCall) -> None:
+    """Refuse a call that a report from elsewhere could use to run or load something.
+
+    Raises:
+        ModelError: If the call is neither a module class nor a registered builder of a trusted
+            package, or if an argument would load weights.
+    """
+    loading = sorted(_LOADING.intersection(call.arguments))
+    if loading:
+        raise _untrusted(call, f"its argument `{loading[0]}` can load files")
+    if call.target == "timm:create_model":
+        _check_timm_name(call)
+    elif not _is_module_class(call.target) and not _is_torchvision_builder(call.target):
+        raise _untrusted(call, "it is not a module class of a package that scaleprof knows")
+    for name in _callable_names(call):
+        if not _is_module_class(name) and not _is_torch_function(name):
+            raise _untrusted(call, f"its argument `{name}` is not a class or function of torch")
+
+
+def _untrusted(call: ConstructorCall, why: str) -> ModelError:
+    return ModelError(
+        f"`{call.target}` is not called without your consent: {why}",
+        hint="read the call, then pass --trust (trust=True in Python)",
+    )
+
+
+def _check_timm_name(call: ConstructorCall) -> None:
+    if importlib.util.find_spec("timm") is None:
+        raise ModelError("this model needs the package `timm`", hint="pip install timm")
+    import timm
+
+    name = call.arguments.get("model_name")
+    # prefixes such as hf-hub: and local-dir: would load code and weights from elsewhere
+    if not isinstance(name, str) or not timm.is_model(name):
+        raise _untrusted(call, f"timm registers no model `{name}`")
+
+
+def _callable_names(call: ConstructorCall) -> list[str]:
+    names: list[str] = []
+
+    def note(name: str) -> str:
+        names.append(name)
+        return name
+
+    decode_arguments(call, resolve=note)  # type: ignore[arg-type]
+    return names
+
+
+def _is_module_class(target: str) -> bool:
+    if not _in_package(target, TRUSTED_PACKAGES):
+        return False
+    from torch import nn
+
+    found = import_target(target)
+    return (
+        inspect.isclass(found)
+        and issubclass(found, nn.Module)
+        and found.__module__.split(".")[0] in TRUSTED_PACKAGES
+    )
+
+
+def _is_torch_function(target: str) -> bool:
+    return target.split(":")[0] in ("torch.nn.functional", "torch._C._nn")
+
+
+def _is_torchvision_builder(target: str) -> bool:
+    if not _in_package(target, ("torchvision",)):
+        return False
+    from torchvision import models
+
+    name = target.rpartition(":")[2]
+    return name in models.list_models() and models.get_model_builder(name) is import_target(target)
+
+
+def _in_package(target: str, packages: tuple[str, ...]) -> bool:
+    module, _, qualname = target.rpartition(":")
+    return module.split(".")[0] in packages and "." not in qualname and not module.endswith(".py")

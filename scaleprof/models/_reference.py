@@ -1,0 +1,71 @@
+"""What users type to name a model: ``timm:NAME``, ``package.module:callable``, ``file.py:callable``.
+
+Arguments may follow in parentheses, as Python literals: ``nets.py:Net(width=64, depths=(2, 2))``.
+"""
+
+import ast
+import re
+from typing import Any
+
+import msgspec
+
+from ..errors import ModelError
+
+_REFERENCE = re.compile(r"(?P<source>[^:()]+):(?P<name>[^()]+?)\s*(?:\((?P<arguments>.*)\))?", re.S)
+_FORMS = "timm:NAME, torchvision:NAME, package.module:callable or path/to/file.py:callable"
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """A parsed model reference.
+
+    Attributes:
+        text: As the user wrote it.
+        source: ``timm``, ``torchvision``, a module name, or a path that ends in ``.py``.
+        name: Name inside the source; a dotted name for a nested callable.
+        arguments: Keyword arguments given in parentheses.
+    """
+
+    text: str
+    source: str
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+def parse_reference(text: str) -> Reference:
+    """Parse a model reference.
+
+    Raises:
+        ModelError: If the text has none of the forms, or its arguments are not literals.
+
+    Examples:
+        >>> parse_reference("timm:resnet50").source
+        'timm'
+        >>> parse_reference("nets.py:Net(width=64, depths=(2, 2))").arguments
+        {'width': 64, 'depths': (2, 2)}
+    """
+    match = _REFERENCE.fullmatch(text.strip())
+    if match is None:
+        raise ModelError(f"`{text}` is not a model reference", hint=f"use {_FORMS}")
+    name = match["name"].strip()
+    return Reference(
+        text=text.strip(),
+        source=match["source"].strip(),
+        name=name,
+        arguments=_parse_arguments(match["arguments"], text) if match["arguments"] else {},
+    )
+
+
+def _parse_arguments(source: str, text: str) -> dict[str, Any]:
+    try:
+        call = ast.parse(f"f({source})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        if call.args or any(keyword.arg is None for keyword in call.keywords):
+            raise ModelError(
+                f"the arguments of `{text}` must be given by name", hint="write NAME(width=64)"
+            )
+        return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+    except (SyntaxError, ValueError):
+        raise ModelError(
+            f"the arguments of `{text}` are not Python literals",
+            hint="use numbers, strings, tuples, lists, True, False or None",
+        ) from None

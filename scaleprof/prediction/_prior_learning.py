@@ -1,0 +1,151 @@
+"""Learn the population of accuracy curves from families of trained models.
+
+Expectation-maximisation on the Laplace posterior of each family: fit every family under the
+current prior, then take the population's moments from the posteriors. The shipped constants
+(`_priors.PUBLISHED_PRIOR`) are its result on all published families.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._accuracy import TrainedModel, anchor_arrays
+from ._accuracy_metric import metric_scale
+from ._floor_law import fit_posterior
+from ._priors import REGIMES, FloorPrior, regime_components
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+# Vague on purpose, so that no family under test leaks in through the start.
+START = FloorPrior(
+    mean=(2.7, -0.6, 2.0),
+    sd=(0.3, 0.4, 0.5),
+    correlation=(0.0, 0.0, 0.0),
+    shifts=dict.fromkeys(REGIMES, (0.0, 0.0, 0.0)),
+    weights={"plain": 0.3, "strong": 0.4, "mobile": 0.1, "extra": 0.2},
+    residual=0.03,
+    residual_spread=0.9,
+)
+ITERATIONS = 10
+# A regime with this many families keeps half of its own mean; the rest is drawn to the middle.
+SHRINKAGE_FAMILIES = 3.0
+# Degrees of freedom of the Student distribution that families are taken to come from.
+TAIL_DEGREES = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyRecord:
+    """Trained models of one family and recipe.
+
+    Attributes:
+        points: Its members.
+        regime: One of the law's regimes.
+        weight: How much it counts; below 1 for one of several copies of the same nets.
+    """
+
+    points: Sequence[TrainedModel]
+    regime: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moments:
+    theta: "Array"
+    covariance: "Array"
+    log_scale: float
+    log_scale_variance: float
+
+
+def learn_prior(families: Sequence[FamilyRecord], *, start: FloorPrior = START) -> FloorPrior:
+    """Return the prior that makes the families most likely, by expectation-maximisation.
+
+    Args:
+        families: Families whose regime the law knows; others are left out.
+        start: Where to start, and what is not learned: shape coefficients, regime weights.
+
+    Returns:
+        The learned prior.
+    """
+    known = [family for family in families if family.regime in REGIMES]
+    prior = start
+    for _ in range(ITERATIONS):
+        prior = _maximise(prior, known, [_posterior_moments(prior, f) for f in known])
+    return prior
+
+
+def _posterior_moments(prior: FloorPrior, family: FamilyRecord) -> _Moments:
+    components = regime_components(prior, {family.regime: 1.0})
+    scale = metric_scale("top1_percent")
+    posterior = fit_posterior(components, *anchor_arrays(family.points, scale))
+    weight, theta = posterior.weight, posterior.theta[:, :3]
+    centre = weight @ theta
+    inside = np.einsum("c,cij->ij", weight, posterior.covariance[:, :3, :3])
+    between = np.einsum("c,ci,cj->ij", weight, theta - centre, theta - centre)
+    logs = np.log(components.scale)
+    middle = float(weight @ logs)
+    return _Moments(
+        theta=centre,
+        covariance=inside + between,
+        log_scale=middle,
+        log_scale_variance=float(weight @ (logs - middle) ** 2),
+    )
+
+
+def _maximise(
+    prior: FloorPrior, families: Sequence[FamilyRecord], moments: Sequence[_Moments]
+) -> FloorPrior:
+    """Take the population's moments from the families' posteriors."""
+    theta = np.array([m.theta for m in moments])
+    weight = np.array([family.weight for family in families])
+    weight = weight * _typicality(prior, families, moments)
+    shifts = _regime_shifts(prior, families, theta, weight)
+    rest = theta - np.array([shifts[family.regime] for family in families])
+    mean = np.average(rest, axis=0, weights=weight)
+    spread = (rest - mean)[:, :, None] * (rest - mean)[:, None, :]
+    inside = np.array([m.covariance for m in moments])
+    covariance = np.average(spread + inside, axis=0, weights=weight)
+    sd = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(sd, sd)
+    logs = np.array([m.log_scale for m in moments])
+    median = float(np.average(logs, weights=weight))
+    variance = (logs - median) ** 2 + np.array([m.log_scale_variance for m in moments])
+    return replace(
+        prior,
+        mean=tuple(mean),
+        sd=tuple(sd),
+        correlation=(correlation[0, 1], correlation[0, 2], correlation[1, 2]),
+        shifts=shifts,
+        residual=float(np.exp(median)),
+        residual_spread=float(np.sqrt(np.average(variance, weights=weight))),
+    )
+
+
+def _typicality(
+    prior: FloorPrior, families: Sequence[FamilyRecord], moments: Sequence[_Moments]
+) -> "Array":
+    """Weigh families as a Student distribution does, so that a few odd designs do not lead."""
+    inverse = np.linalg.inv(prior.covariance())
+    centre = np.array([np.add(prior.mean, prior.shifts[family.regime]) for family in families])
+    offset = np.array([m.theta for m in moments]) - centre
+    distance = np.einsum("fi,ij,fj->f", offset, inverse, offset)
+    distance += np.einsum("ij,fji->f", inverse, np.array([m.covariance for m in moments]))
+    return np.asarray((TAIL_DEGREES + 3.0) / (TAIL_DEGREES + distance))
+
+
+def _regime_shifts(
+    prior: FloorPrior, families: Sequence[FamilyRecord], theta: "Array", weight: "Array"
+) -> dict[str, tuple[float, float, float]]:
+    """Return each regime's offset from the middle, drawn to it where families are few."""
+    shifts = {}
+    for regime in REGIMES:
+        own = np.array([family.regime == regime for family in families])
+        total = weight[own].sum()
+        offset = weight[own] @ (theta[own] - np.array(prior.mean))
+        shift = offset / (total + SHRINKAGE_FAMILIES)
+        shifts[regime] = (float(shift[0]), float(shift[1]), float(shift[2]))
+    return shifts

@@ -1,0 +1,92 @@
+"""The workers of one command: who counts, and who touches the device."""
+
+import contextlib
+from collections.abc import Iterable
+from typing import TypeVar
+
+import psutil
+
+from ..models import Reference
+from ..workers import Done, Failure, Limits, WorkerServer, expect
+
+Reply = TypeVar("Reply")
+
+# a constructor and a forward pass on the meta device take well under a second; probing takes some
+COUNT_LIMITS_S = 120.0
+MEASURE_LIMITS_S = 180.0
+# share of the memory that is free now which one worker may use
+_MEMORY_SHARE = 0.8
+
+_LIBRARIES = ("timm", "torchvision")
+
+
+def libraries_of(references: Iterable[Reference]) -> tuple[str, ...]:
+    """Return the model libraries that references name, to be imported once and forked."""
+    return tuple(sorted({r.source for r in references if r.source in _LIBRARIES}))
+
+
+def has_nvidia_gpu() -> bool:
+    """Tell whether there is an NVIDIA GPU, without torch and without starting it."""
+    import pynvml
+
+    with contextlib.suppress(pynvml.NVMLError):
+        pynvml.nvmlInit()
+        return bool(pynvml.nvmlDeviceGetCount())
+    return False
+
+
+class Crew:
+    """Worker servers for counting and for measuring; use it as a context manager.
+
+    Args:
+        libraries: Model libraries to import beforehand.
+        device: Device that will be measured; None if none will.
+    """
+
+    def __init__(self, libraries: Iterable[str], *, device: str | None = None) -> None:
+        counting = ["torch", *libraries, "scaleprof.jobs._count", "scaleprof.jobs._scale"]
+        measuring = ["scaleprof.jobs._measure", "scaleprof.jobs._warm"]
+        self._forked = WorkerServer(preload=[*counting, *measuring])
+        self._spawned = WorkerServer(preload=["torch", *measuring[:1]], spawn=True)
+        self._on_cpu = device == "cpu" or (device == "auto" and not has_nvidia_gpu())
+
+    def __enter__(self) -> "Crew":
+        self._forked.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._forked.close()
+        self._spawned.close()
+
+    def uses(self, device_type: str) -> None:
+        """Say which type of device was found: workers fork for a CPU, and are spawned for others."""
+        self._on_cpu = device_type == "cpu"
+
+    def count(self, job: str, request: object, reply: type[Reply], subject: str) -> Reply:
+        """Run a job that touches no device.
+
+        Args:
+            job: One of the names in `scaleprof.jobs`.
+            request: Its argument.
+            reply: Type of its result.
+            subject: What it works on, for errors.
+
+        Raises:
+            ScaleprofError: If the job fails.
+        """
+        return expect(self.try_count(job, request, reply), subject)
+
+    def try_count(self, job: str, request: object, reply: type[Reply]) -> Done[Reply] | Failure:
+        """Run a job that touches no device and return how it ended."""
+        limits = Limits(seconds=COUNT_LIMITS_S, memory_bytes=_memory_limit())
+        return self._forked.run(job, request, reply, limits=limits)
+
+    def measure(self, job: str, request: object, reply: type[Reply]) -> Done[Reply] | Failure:
+        """Run a job that touches the device and return how it ended."""
+        limits = Limits(seconds=MEASURE_LIMITS_S, memory_bytes=_memory_limit())
+        server = self._forked if self._on_cpu else self._spawned
+        return server.run(job, request, reply, limits=limits)
+
+
+def _memory_limit() -> int:
+    return int(_MEMORY_SHARE * psutil.virtual_memory().available)

@@ -1,0 +1,605 @@
+"""The records that scaleprof writes and other programs may rely on.
+
+Every quantity is in base units with the unit in its name (``latency_s``, ``peak_bytes``). A field
+that is None is unknown, and the record says why in a ``reason`` or in its ``reasons`` by field.
+Readers ignore fields they do not know; a newer major version of the schema is refused.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+COUNTS_SCHEMA = "scaleprof.counts/1"
+REPORT_SCHEMA = "scaleprof.report/1"
+
+Count = Annotated[int, Meta(ge=0)]
+Factor = Annotated[float, Meta(gt=0)]
+
+
+class Record(Struct, frozen=True):
+    """A value that is written to a report: immutable, named fields only."""
+
+
+class InputSpec(Record, kw_only=True):
+    """One tensor a model is called with.
+
+    Attributes:
+        shape: Elements per dimension, the batch in front.
+        dtype: ``float32``, ``float16``, ``bfloat16``, ``int64``, …
+        high: Exclusive upper bound of random integers; None for floating-point inputs.
+        name: Keyword the tensor is passed by, or None for a positional argument.
+    """
+
+    shape: tuple[Annotated[int, Meta(gt=0)], ...]
+    dtype: str = "float32"
+    high: int | None = None
+    name: str | None = None
+
+
+class Coverage(Record, kw_only=True):
+    """Which operators a total includes, and which it could not.
+
+    Attributes:
+        status: ``complete`` when no operator is unknown.
+        counted: Calls of operators that have a FLOP formula.
+        free: Calls of operators that do no multiply-adds (views, elementwise, norms, pooling, …).
+        unknown: Calls of operators with neither; their MACs are missing from the total.
+        unknown_output_share: Share of all output bytes that unknown operators wrote.
+    """
+
+    status: Literal["complete", "partial"]
+    counted: dict[str, int]
+    free: dict[str, int]
+    unknown: dict[str, int]
+    unknown_output_share: float
+
+
+class OperatorCost(Record, kw_only=True):
+    """All calls of one operator in a forward pass.
+
+    Attributes:
+        operator: Name, for example ``aten::linear``.
+        kind: ``counted``, ``free`` or ``unknown``.
+        calls: Times the operator ran.
+        macs: Multiply-adds; None for an unknown operator.
+        activations: Output elements if it is a convolution or matrix product, else 0.
+        read_bytes: Bytes of its tensor arguments.
+        written_bytes: Bytes of its outputs; 0 for a view.
+    """
+
+    operator: str
+    kind: Literal["counted", "free", "unknown"]
+    calls: Count
+    macs: Count | None
+    activations: Count
+    read_bytes: Count
+    written_bytes: Count
+
+
+class ModuleCost(Record, kw_only=True):
+    """One module with everything that runs inside it.
+
+    Attributes:
+        path: Dotted name inside the model; empty for the model itself.
+        type: Class name.
+        params: Parameters in it; a parameter that two modules share is counted in both.
+        macs: Multiply-adds of one forward pass.
+        activations: Output elements of its convolutions and matrix products.
+        activation_bytes: The same in bytes.
+        traffic_bytes: Bytes its operators read and write.
+    """
+
+    path: str
+    type: str
+    params: Count
+    macs: Count
+    activations: Count
+    activation_bytes: Count
+    traffic_bytes: Count
+
+
+class Cost(Record, kw_only=True):
+    """What one forward pass of one batch needs, counted without running it.
+
+    Attributes:
+        input_shape: Shape of the first input, the batch in front.
+        inputs: All inputs.
+        params: Parameters; one that is shared counts once.
+        weight_bytes: Bytes of parameters and buffers.
+        macs: Multiply-adds.
+        flops: Floating-point operations, two per multiply-add.
+        activations: Output elements of convolutions and matrix products, attention as its two
+            products however it is implemented (Dollár et al. 2021, https://arxiv.org/abs/2103.06877).
+        activation_bytes: The same in bytes.
+        traffic_bytes: Bytes that all operators together read and write, each as one fused kernel.
+        peak_bytes: Largest sum of live bytes (weights, inputs, activations) at any moment, by
+            the lifetime of storages, in inference.
+        coverage: Which operators are in the totals.
+        operators: Costs by operator, largest first.
+        modules: Costs by module down to the depth that was asked for; None when not asked.
+    """
+
+    input_shape: tuple[int, ...]
+    inputs: tuple[InputSpec, ...]
+    params: Count
+    weight_bytes: Count
+    macs: Count
+    flops: Count
+    activations: Count
+    activation_bytes: Count
+    traffic_bytes: Count
+    peak_bytes: Count
+    coverage: Coverage
+    operators: tuple[OperatorCost, ...] = ()
+    modules: tuple[ModuleCost, ...] | None = None
+
+
+class CountedModel(Cost, kw_only=True):
+    """The cost of a model under the reference the user gave.
+
+    Attributes:
+        model: The reference.
+    """
+
+    model: str
+
+
+class ComparedOperator(Record, kw_only=True):
+    """One group of operators in two counts.
+
+    Attributes:
+        operator: Name of the group.
+        ours: MACs by scaleprof; None where it counts none of them.
+        theirs: MACs by the other; None where it counts none of them.
+        why: What explains the difference; None where there is none to explain.
+    """
+
+    operator: str
+    ours: int | None
+    theirs: int | None
+    why: str | None = None
+
+
+class Comparison(Record, kw_only=True):
+    """A count beside a second opinion.
+
+    Attributes:
+        counted: Our count.
+        against: The other counter.
+        operators: MACs by group of operators, the largest difference first.
+    """
+
+    counted: CountedModel
+    against: str
+    operators: tuple[ComparedOperator, ...]
+
+
+class CountFailure(Record, kw_only=True):
+    """A model that could not be counted, and why."""
+
+    model: str
+    reason: str
+
+
+class Counts(Record, kw_only=True):
+    """What ``scaleprof count --json`` writes."""
+
+    schema: str = COUNTS_SCHEMA
+    models: tuple[CountedModel, ...]
+    failures: tuple[CountFailure, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+
+
+class Axis(Record, kw_only=True):
+    """One scaling axis of one model.
+
+    Attributes:
+        status: ``ok``, ``partial`` (some factors only) or ``none``.
+        arguments: Constructor arguments behind the axis; ``input`` is the input itself.
+        base: Their values in the base.
+        how: How the axis was found.
+        reason: Why it was not, or what limits it.
+        flops_exponent: FLOPs grow with the factor to this power, as probed at factor 2.
+    """
+
+    status: Literal["ok", "partial", "none"]
+    arguments: tuple[str, ...] = ()
+    base: dict[str, Any] = {}
+    how: str | None = None
+    reason: str | None = None
+    flops_exponent: float | None = None
+
+
+class Recipe(Record, kw_only=True):
+    """One concrete choice: a factor per axis, and the constructor call it resolves to.
+
+    Attributes:
+        strategy: ``base``, one of the eight strategies, or ``custom``.
+        multiplier: Compute multiplier that was asked for, in FLOPs over FLOPs of the base.
+        nominal: Factor per axis before rounding.
+        achieved: Factor per axis after rounding.
+        achieved_multiplier: FLOPs of the variant over FLOPs of the base, as counted.
+        target: What is called, ``module:qualname``.
+        arguments: Its arguments. Callables are ``module:qualname`` strings, named in `callables`.
+        callables: Paths inside `arguments` (``norm_layer``, ``block_args.0.act``) that are callables.
+        imports: Import lines that `call` needs.
+        call: One Python expression that builds the variant.
+    """
+
+    strategy: str
+    multiplier: Factor
+    nominal: dict[str, Factor]
+    achieved: dict[str, Factor]
+    achieved_multiplier: Factor | None = None
+    target: str
+    arguments: dict[str, Any]
+    callables: tuple[str, ...] = ()
+    imports: tuple[str, ...]
+    call: str
+
+
+class LatencyMeasurement(Record, kw_only=True):
+    """Latency of one forward pass of one batch, in seconds.
+
+    Attributes:
+        p50: Median of all samples.
+        p90: 90th percentile; None below 64 samples.
+        p99: 99th percentile; None below 662 samples.
+        ci95: 95 % confidence interval of the median by order statistics; None below 6 samples.
+        samples: Every sample, in the order in which they were taken.
+        processes: Samples that each worker process contributed, in order.
+    """
+
+    p50: float
+    p90: float | None
+    p99: float | None
+    ci95: tuple[float, float] | None
+    samples: tuple[float, ...]
+    processes: tuple[Count, ...]
+
+
+class Memory(Record, kw_only=True):
+    """Memory of one forward pass in bytes, each kind under its own name.
+
+    Attributes:
+        planned: Static plan: weights, inputs and live activations, as `Cost.peak_bytes`.
+        allocated: Largest allocated by torch on the accelerator; None on a CPU.
+        reserved: Largest reserved by torch on the accelerator; None on a CPU.
+        process: Growth of the resident set of the worker process; None on an accelerator.
+    """
+
+    planned: Count
+    allocated: Count | None = None
+    reserved: Count | None = None
+    process: Count | None = None
+
+
+class Measurement(Record, kw_only=True):
+    """All raw samples of a variant on a device, with the conditions.
+
+    Attributes:
+        status: ``ok``, or how the measurement ended: ``raised``, ``exited``, ``timed_out``,
+            ``out_of_memory`` or ``crashed``.
+        reason: What happened, when the status is not ``ok``.
+        latency_s: Latency; None when the status is not ``ok``.
+        peak_bytes: Peak bytes of one forward pass: the allocated peak on an accelerator, the static
+            plan on a CPU.
+        peak_bytes_source: ``allocated`` or ``planned``.
+        memory: Every kind of memory that was observed.
+        energy_j: Energy of one forward pass.
+        first_call_s: Time of the very first call of each process, compilation included.
+        noisy: The interval of the median did not reach the target width.
+        timeout: Sampling stopped at its time limit.
+        reasons: Why a field is None, by field.
+    """
+
+    status: Literal["ok", "raised", "exited", "timed_out", "out_of_memory", "crashed"]
+    reason: str | None = None
+    latency_s: LatencyMeasurement | None = None
+    peak_bytes: Count | None = None
+    peak_bytes_source: Literal["allocated", "planned"] | None = None
+    memory: Memory | None = None
+    energy_j: float | None = None
+    first_call_s: tuple[float, ...] = ()
+    noisy: bool = False
+    timeout: bool = False
+    reasons: dict[str, str] = {}
+
+
+class LatencyBand(Record, kw_only=True):
+    """Predicted latency in seconds: the median of the prediction and its 90 % band."""
+
+    p50: float
+    p05: float
+    p95: float
+
+
+class BytesBand(Record, kw_only=True):
+    """Predicted bytes: the mean of the prediction and its 90 % band."""
+
+    mean: float
+    p05: float
+    p95: float
+
+
+class Prediction(Record, kw_only=True):
+    """What a variant is expected to take, before or without measuring it.
+
+    Attributes:
+        latency_s: Latency with its band; None where the law has no support.
+        peak_bytes: Peak bytes with their band.
+        source: What the prediction rests on, in words.
+        reasons: Why a field is None, by field.
+    """
+
+    latency_s: LatencyBand | None
+    peak_bytes: BytesBand | None
+    source: str
+    reasons: dict[str, str] = {}
+
+
+class Accuracy(Record, kw_only=True):
+    """Predicted accuracy of a variant that nobody trained.
+
+    Attributes:
+        metric: ``top1_percent`` (ImageNet-1k, absolute), ``top1_gain`` (points over the
+            base, when the base's own accuracy is unknown), or the name of a user's metric.
+        mean: Prediction; None when refused or when only a band can be given.
+        p05: Lower end of the 90 % band; None when refused.
+        p95: Upper end of the 90 % band; None when refused.
+        status: ``anchor`` (known, not predicted), ``ok``, ``band_only``, ``refused``.
+        reason: Why it was refused or widened.
+    """
+
+    metric: str
+    mean: float | None
+    p05: float | None
+    p95: float | None
+    status: Literal["anchor", "ok", "band_only", "refused"] = "ok"
+    reason: str | None = None
+
+
+class Variant(Record, kw_only=True):
+    """A recipe with everything that is known about the model it builds.
+
+    Attributes:
+        id: ``base``, or a function of the resolved constructor call and the input alone.
+        recipe: The recipe.
+        strategies: Strategies that lead to this variant after rounding.
+        cost: What it needs, counted.
+        prediction: What it was expected to take before it was measured.
+        measurement: What it takes.
+        accuracy: What accuracy to expect of it.
+    """
+
+    id: str
+    recipe: Recipe
+    strategies: tuple[str, ...] = ()
+    cost: Cost
+    prediction: Prediction | None = None
+    measurement: Measurement | None = None
+    accuracy: Accuracy | None = None
+
+
+class Device(Record, kw_only=True):
+    """The device that was measured.
+
+    Attributes:
+        type: ``cpu``, ``cuda``, or another torch device type.
+        index: Number among the devices of its type; None for a CPU.
+        name: As the vendor calls it.
+        memory_bytes: Memory of the device; for a CPU, that of the machine or its control group.
+        cores: CPU cores this process may use.
+        driver: Version of the driver; None for a CPU.
+    """
+
+    type: str
+    index: int | None
+    name: str
+    memory_bytes: int | None
+    cores: int | None
+    driver: str | None
+
+
+class Context(Record, kw_only=True):
+    """Conditions of a profile: everything that can change a measurement.
+
+    Attributes:
+        device: The device that was measured.
+        versions: Versions of python, torch, numpy, scaleprof and the model's library.
+        platform: Operating system and processor.
+        flags: Settings that change speed: threads, TF32, cuDNN benchmark, denormals, …
+        dtype: Floating-point type of weights and inputs.
+        layout: ``nchw`` or ``nhwc``.
+        mode: ``eager`` or ``compile``.
+        batch: Images (or sequences) in one forward pass.
+        command: The command line, or None from Python.
+        started_at: Time the job began, ISO 8601, UTC.
+        elapsed_s: Duration of the job.
+        git_commit: Commit of the user's repository; None outside one.
+        load: Runnable processes per core before measuring, over the last minute.
+    """
+
+    device: Device
+    versions: dict[str, str]
+    platform: str
+    flags: dict[str, str | int | bool]
+    dtype: str
+    layout: str
+    mode: str
+    batch: int
+    command: str | None
+    started_at: str
+    elapsed_s: float
+    git_commit: str | None
+    load: float | None
+    reasons: dict[str, str] = {}
+
+
+class Anchor(Record, kw_only=True):
+    """A published or given accuracy that predictions start from.
+
+    Attributes:
+        model: Model that was trained.
+        tag: Training tag or recipe name.
+        regime: ``plain``, ``strong``, ``mobile``, ``extra``, or None when unknown.
+        metric: Name of the metric.
+        value: Its value.
+        gmacs: Multiply-adds of one forward pass of one image, in units of 1e9.
+        resolution: Input size it was evaluated at.
+        source: Where the figure is from.
+    """
+
+    model: str
+    tag: str | None
+    regime: str | None
+    metric: str
+    value: float
+    gmacs: float
+    resolution: int | None
+    source: str
+
+
+class Base(Record, kw_only=True):
+    """The model that is scaled.
+
+    Attributes:
+        model: The reference the user gave.
+        variant: Identifier of its variant, always ``base``.
+        anchor: The accuracy that predictions start from, or None.
+        accuracy_reason: Why there is no anchor, or how it was chosen among several.
+    """
+
+    model: str
+    variant: str = "base"
+    anchor: Anchor | None = None
+    accuracy_reason: str | None = None
+
+
+class BudgetOutcome(Record, kw_only=True):
+    """One budget, and how the chosen variant stands to it.
+
+    Attributes:
+        text: As the user wrote it, for example ``latency<=2x``.
+        metric: The bounded quantity, for example ``latency`` or ``memory.process``.
+        bound: ``<=`` or ``>=``.
+        limit: The bound in base units; a relative one is resolved against the base.
+        relative: The factor of a relative budget, else None.
+        value: The chosen variant's value in base units; None when unknown.
+        met: Whether the value holds the bound; None when unknown.
+    """
+
+    text: str
+    metric: str
+    bound: Literal["<=", ">="]
+    limit: float
+    relative: float | None = None
+    value: float | None = None
+    met: bool | None = None
+
+
+class StrategyResult(Record, kw_only=True):
+    """The best variant of one strategy under the budgets.
+
+    Attributes:
+        strategy: ``d``, ``w``, ``r``, ``dw``, ``dr``, ``wr``, ``dwr`` or ``dWr``.
+        variant: Identifier of that variant, or None when none meets the budgets.
+        multiplier: Its compute multiplier as counted.
+        reason: Why there is none.
+    """
+
+    strategy: str
+    variant: str | None
+    multiplier: float | None = None
+    reason: str | None = None
+
+
+class Verification(Record, kw_only=True):
+    """The choice measured once more, in fresh processes beside the base.
+
+    Attributes:
+        predicted: Bounded quantities as the selection knew them, by metric.
+        measured: The same as measured in the check, by metric; null where it could not be.
+        met: Whether every budget held in the check; None when undecided.
+        reason: What was undecided or missed.
+        processes: Worker processes the check used for the choice.
+        rejected: Variants that were tried before and missed a budget.
+    """
+
+    predicted: dict[str, float | None]
+    measured: dict[str, float | None]
+    met: bool | None
+    reason: str | None
+    processes: int = 0
+    rejected: tuple[str, ...] = ()
+
+
+class Selection(Record, kw_only=True):
+    """The chosen recipe, why the others lost, and the measured check of the choice.
+
+    Attributes:
+        variant: Identifier of the chosen variant.
+        budgets: The budgets and how the choice stands to each.
+        verified: True only if the choice was measured again and every budget held; False if one
+            was missed; None if it was not measured again.
+        verification: The check; None if there was none.
+        runners_up: Next best variants within the budgets, best first.
+        pareto: Variants that no other beats in both accuracy and latency.
+        binding: Metric of the budget with the least room left.
+        confidence: Chance of meeting each budget that was required of the choice.
+        reason: How the choice was made, in words.
+    """
+
+    variant: str
+    budgets: tuple[BudgetOutcome, ...]
+    verified: bool | None
+    verification: Verification | None
+    runners_up: tuple[str, ...] = ()
+    pareto: tuple[str, ...] = ()
+    binding: str | None = None
+    confidence: float = 0.95
+    reason: str | None = None
+
+
+class Report(Record, kw_only=True):
+    """What ``scaleprof profile --json`` writes: a profile, and a selection if there is a budget.
+
+    Attributes:
+        context: Conditions of the measurements.
+        base: The model that is scaled.
+        axes: What could be scaled, by axis.
+        variants: Every variant, the base first.
+        strategies: The strategies side by side under the budgets; without a budget, empty.
+        selection: The choice, or None.
+        selection_reason: Why there is no selection: no budget was given, or nothing meets it.
+        notes: Warnings that go with the numbers.
+        skipped: Recipes that could not be built or counted, each with its reason.
+    """
+
+    schema: str = REPORT_SCHEMA
+    context: Context
+    base: Base
+    axes: dict[str, Axis]
+    variants: tuple[Variant, ...]
+    strategies: tuple[StrategyResult, ...] = ()
+    selection: Selection | None = None
+    selection_reason: str | None = None
+    notes: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def variant(self, variant_id: str) -> Variant:
+        """Return the variant with this identifier.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        for variant in self.variants:
+            if variant.id == variant_id:
+                return variant
+        raise KeyError(variant_id)
+
+
+def replace(record: Any, **changes: Any) -> Any:
+    """Return a copy of a record with some fields changed."""
+    return msgspec.structs.replace(record, **changes)

@@ -1,0 +1,37 @@
+"""Text from outside, made safe to print; and short forms of recipes."""
+
+import re
+
+from ..records import Recipe, Variant
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """Return text without the control characters that could drive a terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def recipe_name(variant: Variant) -> str:
+    """Return a recipe's short name, for example ``dWr ×2.03``.
+
+    The multiplier is the achieved one, as counted.
+    """
+    recipe = variant.recipe
+    if variant.id == "base":
+        return "base"
+    multiplier = recipe.achieved_multiplier or recipe.multiplier
+    return f"{plain(recipe.strategy)} ×{multiplier:.2f}"
+
+
+def factors(recipe: Recipe) -> str:
+    """Return the achieved factors in words."""
+    return " · ".join(f"{plain(axis)} {factor:.2f}" for axis, factor in recipe.achieved.items())
+
+
+def size(variant: Variant) -> str:
+    """Return the input size of a variant, without batch and channels: ``256`` or ``256×192``."""
+    sizes = variant.cost.input_shape[2:] or variant.cost.input_shape[1:]
+    if len(set(sizes)) == 1:
+        return str(sizes[0])
+    return "×".join(map(str, sizes)) or "?"

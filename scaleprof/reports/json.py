@@ -1,0 +1,138 @@
+"""Reports as JSON files: written whole or not at all, read with suspicion."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..errors import InputError, ReportError
+from ..records import REPORT_SCHEMA, Report
+
+Decoded = TypeVar("Decoded")
+
+# no honest report comes near it: a thousand variants with a thousand samples each take 20 MB
+MAX_BYTES = 256 * 2**20
+
+
+class _Header(msgspec.Struct):
+    schema: str | None = None
+
+
+def read_report(path: str) -> Report:
+    """Read a report.
+
+    Fields that this version does not know are ignored.
+
+    Args:
+        path: File that ``scaleprof profile --json`` wrote, or ``-`` for standard input.
+
+    Raises:
+        ReportError: If it cannot be read, is damaged, is something else, or is of a newer major
+            version of the schema.
+    """
+    content = _read(path)
+    _check_schema(_decode(content, _Header, path).schema, path)
+    return _decode(content, Report, path)
+
+
+def _read(path: str) -> bytes:
+    try:
+        if path == "-":
+            return sys.stdin.buffer.read(MAX_BYTES)
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ReportError(f"cannot read `{path}`: {reason}") from None
+    if len(content) > MAX_BYTES:
+        raise ReportError(f"`{path}` is larger than any report ({MAX_BYTES // 2**20} MiB)")
+    return content
+
+
+def _decode(content: bytes, kind: type[Decoded], path: str) -> Decoded:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        raise ReportError(f"`{path}` is not a scaleprof report: {error}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        hint = "the file may be truncated: write it again with scaleprof profile --json"
+        raise ReportError(f"`{path}` is not valid JSON: {error}", hint=hint) from None
+
+
+def _check_schema(schema: str | None, path: str) -> None:
+    name, _, version = (schema or "").partition("/")
+    ours, _, supported = REPORT_SCHEMA.partition("/")
+    if name != ours or not version.isdecimal():
+        raise ReportError(
+            f"`{path}` is not a scaleprof report: its schema is `{schema}`, not `{REPORT_SCHEMA}`",
+            hint="make one with scaleprof profile MODEL --json PATH",
+        )
+    if int(version) > int(supported):
+        raise ReportError(
+            f"`{path}` has schema `{schema}`, newer than `{REPORT_SCHEMA}`, which this version reads",
+            hint="pip install --upgrade scaleprof",
+        )
+
+
+def write_json(record: Any, path: str) -> None:
+    """Write a record as indented JSON; the file appears whole, or stays as it was.
+
+    Args:
+        record: Any record.
+        path: File to write, or ``-`` for standard output.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    content = msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+    if path == "-":
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        _replace(Path(path), content)
+    except OSError as error:
+        raise InputError(f"cannot write `{path}`: {error.strerror}") from None
+
+
+def check_writable(path: str | None) -> None:
+    """Refuse a path that could not be written, before the work that would be lost.
+
+    Raises:
+        InputError: If its folder does not exist or does not take files.
+    """
+    if path is None or path == "-":
+        return
+    folder = Path(path).resolve().parent
+    if not folder.is_dir():
+        raise InputError(f"cannot write `{path}`: there is no folder `{Path(path).parent}`")
+    if Path(path).is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"cannot write `{path}`: it is a folder, or its folder is read-only")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    if path.exists() and not path.is_file():
+        # a pipe or device, such as /dev/stdout: there is nothing to rename over
+        path.write_bytes(content)
+        return
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.resolve().parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,122 @@
+"""What is known of a variant's bounded quantities, and how surely.
+
+A counted quantity is exact. A measured or predicted one has a spread, taken as normal in its
+logarithm, from which the chance of meeting a bound follows.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+from ..records import Variant
+from ._budget import Bound
+
+Source = Literal["counted", "measured", "predicted"]
+
+# median of one fresh process against another's, beyond what the samples of one process show;
+# `benchmarks/how_far_apart_are_fresh_processes.py` prints it for a device
+BETWEEN_PROCESSES = 0.02
+_NORMAL = NormalDist()
+_Z95 = _NORMAL.inv_cdf(0.975)
+_Z90 = _NORMAL.inv_cdf(0.95)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """One quantity of a variant.
+
+    Attributes:
+        value: Its median, in base units.
+        spread: Standard deviation of its logarithm; 0 if it is exact.
+        source: Where it comes from.
+    """
+
+    value: float
+    spread: float
+    source: Source
+
+    def chance(self, bound: Bound, limit: float) -> float:
+        """Return the chance that the quantity holds a bound.
+
+        Examples:
+            >>> Quantity(value=2.0, spread=0.1, source="measured").chance("<=", 2.0)
+            0.5
+        """
+        room = math.log(limit / self.value) if self.value > 0 else math.inf
+        room = room if bound == "<=" else -room
+        if self.spread == 0:
+            return 1.0 if room >= 0 else 0.0
+        return _NORMAL.cdf(room / self.spread)
+
+
+def quantity(variant: Variant, metric: str, *, batch: int) -> Quantity | None:
+    """Return what is known of a metric, measured before predicted; None if nothing is.
+
+    Args:
+        variant: The variant.
+        metric: One of `METRICS`.
+        batch: Items in one forward pass, for throughput.
+    """
+    kind, _, detail = metric.partition(".")
+    if kind in ("params", "macs", "flops", "activations"):
+        return Quantity(value=getattr(variant.cost, kind), spread=0.0, source="counted")
+    if kind == "latency":
+        return _latency(variant, detail or "p50")
+    if kind == "throughput":
+        latency = _latency(variant, "p50")
+        if latency is None:
+            return None
+        return Quantity(value=batch / latency.value, spread=latency.spread, source=latency.source)
+    if kind == "energy":
+        return _energy(variant)
+    return _memory(variant, detail)
+
+
+def _known(value: float | None, spread: float) -> Quantity | None:
+    return None if value is None else Quantity(value=value, spread=spread, source="measured")
+
+
+def _latency(variant: Variant, percentile: str) -> Quantity | None:
+    measured = variant.measurement.latency_s if variant.measurement else None
+    if measured is not None:
+        return _known(getattr(measured, percentile), _spread(measured.ci95))
+    band = variant.prediction.latency_s if variant.prediction else None
+    if band is None or percentile != "p50":
+        return None
+    spread = math.log(band.p95 / band.p05) / (2 * _Z90)
+    return Quantity(value=band.p50, spread=spread, source="predicted")
+
+
+def _spread(interval: tuple[float, float] | None) -> float:
+    if interval is None:
+        return 5 * BETWEEN_PROCESSES
+    within = math.log(interval[1] / interval[0]) / (2 * _Z95)
+    return math.hypot(within, BETWEEN_PROCESSES)
+
+
+def _energy(variant: Variant) -> Quantity | None:
+    energy = variant.measurement.energy_j if variant.measurement else None
+    return _known(energy, BETWEEN_PROCESSES)
+
+
+def _memory(variant: Variant, kind: str) -> Quantity | None:
+    if kind == "planned":
+        return Quantity(value=variant.cost.peak_bytes, spread=0.0, source="counted")
+    measured = variant.measurement
+    if not kind:
+        return _peak(variant)
+    if measured is None or measured.memory is None:
+        return None
+    return _known(getattr(measured.memory, kind), 0.0)
+
+
+def _peak(variant: Variant) -> Quantity | None:
+    """Peak bytes: measured; else predicted, exactly so where the device goes by the static plan."""
+    if variant.measurement is not None and variant.measurement.peak_bytes is not None:
+        return Quantity(value=variant.measurement.peak_bytes, spread=0.0, source="measured")
+    band = variant.prediction.peak_bytes if variant.prediction else None
+    if band is None or band.p05 <= 0:
+        return None
+    spread = math.log(band.p95 / band.p05) / (2 * _Z90)
+    return Quantity(value=band.mean, spread=spread, source="predicted")

@@ -1,0 +1,257 @@
+"""Choose the variant with the highest predicted accuracy whose budgets all hold.
+
+A budget counts as held when the chance of meeting it, from the spread of what was measured or
+predicted, reaches the required confidence. Differences in accuracy below the noise of training
+decide nothing: among variants that close to the best, the cheapest is chosen.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..errors import BudgetError
+from ..records import BudgetOutcome, Selection, StrategyResult, Variant
+from ._budget import Budget
+from ._pareto import pareto_front
+from ._quantity import Quantity, quantity
+
+# points of top-1: two trainings of one network differ by 0.14 in standard deviation, so smaller gaps
+# between two predictions are not decidable (Dollár et al. 2021; Radosavovic et al. 2019)
+ACCURACY_TIE = 0.3
+RUNNERS_UP = 4
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A budget with its limit in base units."""
+
+    budget: Budget
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearestMiss:
+    """The variant that comes closest to the budgets, and what it misses."""
+
+    variant: Variant
+    budget: Budget
+    limit: float
+    value: float | None
+
+
+def resolve_limits(budgets: Sequence[Budget], base: Variant, *, batch: int) -> tuple[Limit, ...]:
+    """Turn budgets into limits in base units; relative ones are resolved against the base.
+
+    Raises:
+        BudgetError: If a relative budget bounds something that is unknown for the base.
+    """
+    limits = []
+    for budget in budgets:
+        known = quantity(base, budget.metric, batch=batch)
+        limits.append(Limit(budget=budget, value=budget.limit_for(known and known.value)))
+    return tuple(limits)
+
+
+def meets(variant: Variant, limits: Iterable[Limit], *, batch: int, confidence: float) -> bool:
+    """Tell whether every limit holds with the required confidence."""
+    if variant.measurement is not None and variant.measurement.status != "ok":
+        return False
+    return all(_chance(variant, limit, batch) >= confidence for limit in limits)
+
+
+def _chance(variant: Variant, limit: Limit, batch: int) -> float:
+    known = quantity(variant, limit.budget.metric, batch=batch)
+    return 0.0 if known is None else known.chance(limit.budget.bound, limit.value)
+
+
+def rank(variants: Iterable[Variant], *, batch: int) -> list[Variant]:
+    """Order variants by predicted accuracy, the first one's ties by what is cheaper.
+
+    Variants without a predicted mean are left out: there is nothing to rank them by.
+    """
+    known = [v for v in variants if v.accuracy is not None and v.accuracy.mean is not None]
+    known.sort(key=lambda v: (-_accuracy(v), _cheapness(v, batch)))
+    if not known:
+        return []
+    tied = [v for v in known if _accuracy(v) >= _accuracy(known[0]) - ACCURACY_TIE]
+    first = min(tied, key=lambda v: _cheapness(v, batch))
+    return [first, *(v for v in known if v is not first)]
+
+
+def _accuracy(variant: Variant) -> float:
+    assert variant.accuracy is not None
+    assert variant.accuracy.mean is not None
+    return variant.accuracy.mean
+
+
+def _cheapness(variant: Variant, batch: int) -> tuple[float, int]:
+    latency = quantity(variant, "latency", batch=batch)
+    return (latency.value if latency else math.inf, variant.cost.macs)
+
+
+def select_variant(
+    variants: Sequence[Variant],
+    limits: Sequence[Limit],
+    *,
+    batch: int,
+    confidence: float = CONFIDENCE,
+    excluded: Sequence[str] = (),
+) -> Selection | None:
+    """Choose a variant.
+
+    Args:
+        variants: All variants, the base among them.
+        limits: Bounds that must hold; at least one.
+        batch: Items in one forward pass.
+        confidence: Chance of meeting each bound that is required.
+        excluded: Identifiers of variants that a check has ruled out.
+
+    Returns:
+        The choice, not verified; None if no variant meets the bounds.
+
+    Raises:
+        BudgetError: If there are no bounds.
+    """
+    if not limits:
+        raise BudgetError("there is no budget to select under", hint="pass --budget 'latency<=2x'")
+    allowed = [
+        variant
+        for variant in variants
+        if variant.id not in excluded and meets(variant, limits, batch=batch, confidence=confidence)
+    ]
+    ranked = rank(allowed, batch=batch)
+    if not ranked:
+        return None
+    chosen = ranked[0]
+    outcomes = tuple(budget_outcome(chosen, limit, batch=batch) for limit in limits)
+    return Selection(
+        variant=chosen.id,
+        budgets=outcomes,
+        verified=None,
+        verification=None,
+        runners_up=tuple(v.id for v in ranked[1 : RUNNERS_UP + 1]),
+        pareto=_pareto(variants, batch),
+        binding=_binding(chosen, limits, batch),
+        confidence=confidence,
+        reason=_reason(ranked, len(allowed)),
+    )
+
+
+def budget_outcome(variant: Variant, limit: Limit, *, batch: int) -> BudgetOutcome:
+    """Say how a variant stands to one limit."""
+    known = quantity(variant, limit.budget.metric, batch=batch)
+    return BudgetOutcome(
+        text=limit.budget.text,
+        metric=limit.budget.metric,
+        bound=limit.budget.bound,
+        limit=limit.value,
+        relative=limit.budget.relative,
+        value=known.value if known else None,
+        met=_holds(known, limit) if known else None,
+    )
+
+
+def _holds(known: Quantity, limit: Limit) -> bool:
+    return known.value <= limit.value if limit.budget.bound == "<=" else known.value >= limit.value
+
+
+def _binding(variant: Variant, limits: Sequence[Limit], batch: int) -> str:
+    return min(limits, key=lambda limit: _room(variant, limit, batch)).budget.metric
+
+
+def _room(variant: Variant, limit: Limit, batch: int) -> float:
+    """Logarithm of the factor by which a quantity could still grow; negative when missed."""
+    known = quantity(variant, limit.budget.metric, batch=batch)
+    if known is None or known.value <= 0:
+        return -math.inf if known is None else math.inf
+    room = math.log(limit.value / known.value)
+    return room if limit.budget.bound == "<=" else -room
+
+
+def _pareto(variants: Sequence[Variant], batch: int) -> tuple[str, ...]:
+    points = []
+    for variant in variants:
+        latency = quantity(variant, "latency", batch=batch)
+        if latency is not None and variant.accuracy and variant.accuracy.mean is not None:
+            points.append((latency.value, -variant.accuracy.mean, variant.id))
+    marks = pareto_front([point[:2] for point in points])
+    return tuple(point[2] for point, mark in sorted(zip(points, marks, strict=True)) if mark)
+
+
+def _reason(ranked: Sequence[Variant], allowed: int) -> str:
+    best = max(map(_accuracy, ranked))
+    text = f"highest predicted accuracy of the {allowed} variants that meet the budgets"
+    if _accuracy(ranked[0]) < best:
+        gap = best - _accuracy(ranked[0])
+        return f"{text}, within {gap:.2f} points (a tie below {ACCURACY_TIE}) and cheapest"
+    return text
+
+
+def strategies_side_by_side(
+    variants: Sequence[Variant],
+    strategies: Sequence[str],
+    limits: Sequence[Limit],
+    *,
+    batch: int,
+    confidence: float = CONFIDENCE,
+) -> tuple[StrategyResult, ...]:
+    """Return the best variant of each strategy under the bounds.
+
+    Args:
+        variants: All variants.
+        strategies: Strategies to compare.
+        limits: Bounds that must hold.
+        batch: Items in one forward pass.
+        confidence: Chance of meeting each bound that is required.
+    """
+    return tuple(
+        _best_of(
+            strategy,
+            [v for v in variants if strategy in v.strategies],
+            limits,
+            batch,
+            confidence,
+        )
+        for strategy in strategies
+    )
+
+
+def _best_of(
+    strategy: str,
+    variants: Sequence[Variant],
+    limits: Sequence[Limit],
+    batch: int,
+    confidence: float,
+) -> StrategyResult:
+    allowed = [v for v in variants if meets(v, limits, batch=batch, confidence=confidence)]
+    ranked = rank(allowed, batch=batch)
+    if ranked:
+        best = max(ranked, key=_accuracy)
+        return StrategyResult(
+            strategy=strategy, variant=best.id, multiplier=best.recipe.achieved_multiplier
+        )
+    reason = "no variant of it meets the budgets" if variants else "the model lacks an axis of it"
+    return StrategyResult(strategy=strategy, variant=None, reason=reason)
+
+
+def nearest_miss(
+    variants: Sequence[Variant], limits: Sequence[Limit], *, batch: int
+) -> NearestMiss | None:
+    """Return the variant that misses the bounds by the least, and the bound it misses most."""
+    candidates = [v for v in variants if v.measurement is None or v.measurement.status == "ok"]
+    if not candidates or not limits:
+        return None
+
+    def worst(variant: Variant) -> tuple[float, Limit]:
+        return min(((_room(variant, limit, batch), limit) for limit in limits), key=lambda x: x[0])
+
+    nearest = max(candidates, key=lambda variant: worst(variant)[0])
+    limit = worst(nearest)[1]
+    known = quantity(nearest, limit.budget.metric, batch=batch)
+    return NearestMiss(
+        variant=nearest,
+        budget=limit.budget,
+        limit=limit.value,
+        value=known.value if known else None,
+    )

@@ -1,0 +1,143 @@
+"""The measuring loop: first call, warm-up until stable, samples until the median is known.
+
+It sees time only through a `Timer`, so that tests replay latencies and read no clock.
+"""
+
+import statistics
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from ..records import Record
+from ._statistics import relative_half_width
+
+
+@runtime_checkable
+class Timer(Protocol):
+    """Something that can run the model and say how long that took."""
+
+    def time(self, calls: int) -> float:
+        """Run so many forward passes back to back and return their total time in seconds."""
+        ...
+
+    def elapsed(self) -> float:
+        """Return the seconds since measuring began."""
+        ...
+
+
+class StoppingRule(Record, kw_only=True):
+    """When a worker process has sampled enough.
+
+    Attributes:
+        half_width: Stop once the 95 % interval of the median is within this share of it.
+        min_samples: But not before this many.
+        max_seconds: And at the latest after this time of sampling.
+        warmup_window: Calls in a window of the warm-up.
+        warmup_change: The warm-up ends when the medians of two windows differ by less than this.
+        warmup_max_seconds: Or after this time.
+        min_block_seconds: Calls are timed in blocks at least this long, so that reading the clock
+            (some 100 ns) stays below 0.1 % of what is timed.
+    """
+
+    half_width: float = 0.01
+    min_samples: int = 11
+    max_seconds: float = 2.0
+    warmup_window: int = 5
+    warmup_change: float = 0.01
+    warmup_max_seconds: float = 1.0
+    min_block_seconds: float = 1e-4
+
+
+class Samples(Record, kw_only=True):
+    """What one worker process measured.
+
+    Attributes:
+        first_call_s: The very first call: lazy initialisation, compilation.
+        warmup_calls: Calls after it that were not sampled.
+        samples: Latency of one forward pass, in seconds, in order.
+        noisy: Sampling ended before the median was known to `StoppingRule.half_width`.
+        timeout: It ended because of `StoppingRule.max_seconds`.
+    """
+
+    first_call_s: float
+    warmup_calls: int
+    samples: tuple[float, ...]
+    noisy: bool
+    timeout: bool
+
+
+def measure(timer: Timer, rule: StoppingRule | None = None) -> Samples:
+    """Measure the latency of what a timer runs.
+
+    Args:
+        timer: Runs it and reads the clock.
+        rule: When to stop; the default suits one variant of a sweep.
+
+    Returns:
+        Raw samples. A slow model that meets the time limit early still gives three of them.
+
+    Examples:
+        >>> timer = ScriptedTimer([9.0] + [1.0] * 40)
+        >>> got = measure(timer, StoppingRule(max_seconds=100.0, warmup_max_seconds=100.0))
+        >>> got.first_call_s, got.warmup_calls, len(got.samples)
+        (9.0, 10, 11)
+    """
+    rule = rule or StoppingRule()
+    first = timer.time(1)
+    warm, calls = _warm_up(timer, rule)
+    per_sample = max(1, round(rule.min_block_seconds / warm)) if warm > 0 else 1
+    samples: list[float] = []
+    began = timer.elapsed()
+    known = timeout = False
+    while not (known or timeout):
+        samples.append(timer.time(per_sample) / per_sample)
+        enough = len(samples) >= rule.min_samples
+        known = enough and relative_half_width(samples) <= rule.half_width
+        timeout = len(samples) >= 3 and timer.elapsed() - began > rule.max_seconds
+    return Samples(
+        first_call_s=first,
+        warmup_calls=calls,
+        samples=tuple(samples),
+        noisy=not known,
+        timeout=timeout and not known,
+    )
+
+
+def _warm_up(timer: Timer, rule: StoppingRule) -> tuple[float, int]:
+    """Run until two windows agree; return the last median and the calls that took."""
+    began = timer.elapsed()
+    before: float | None = None
+    calls = 0
+    while True:
+        window = []
+        for _ in range(rule.warmup_window):
+            window.append(timer.time(1))
+            calls += 1
+            if timer.elapsed() - began > rule.warmup_max_seconds:
+                return statistics.median(window), calls
+        now = statistics.median(window)
+        if before is not None and abs(now - before) <= rule.warmup_change * before:
+            return now, calls
+        before = now
+
+
+class ScriptedTimer:
+    """A timer that replays given latencies, for tests; its clock is their sum.
+
+    Args:
+        latencies: Seconds per call, in order. Running past the last one is an error.
+    """
+
+    def __init__(self, latencies: Iterable[float]) -> None:
+        self._latencies: Iterator[float] = iter(latencies)
+        self._elapsed = 0.0
+
+    def time(self, calls: int) -> float:
+        """Take the next latencies."""
+        total = sum(next(self._latencies) for _ in range(calls))
+        self._elapsed += total
+        return total
+
+    def elapsed(self) -> float:
+        """Return the sum of all latencies taken."""
+        return self._elapsed
