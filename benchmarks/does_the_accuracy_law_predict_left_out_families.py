@@ -84,6 +84,11 @@ LINEAGES = (
     "nfnet darknet swiftformer sequencer starnet fasternet nest shvit sqnxt espnet dicenet igcv "
     "menet hiera conformer convmixer riformer drnd"
 ).split()
+ATTENTION = set(
+    "deit vit xcit swin cswin pvt twins cait tinyvit mvit davit uniformer conformer crossvit maxvit "
+    "coat coatnet gcvit pit volo levit nextvit efficientformer mobilevit convit flexivit caformer "
+    "repvit fastvit efficientvit hiera nest swiftformer edgenext tnt t2t".split()
+) - {"repvit"}
 
 SIZE_WORD = re.compile(
     r"atto|femto|pico|nano|tiny|small|medium|base|large|xlarge|xxlarge|huge|giant|mini|big|wee"
@@ -134,10 +139,10 @@ class Score:
     family: list[str] = field(default_factory=list)
 
     def add(self, family: Family, law: AccuracyLaw, member: Member, baseline: float) -> None:
-        got = law._absolute(member.query)
-        self.law.append(got[0] - member.top1)
+        mean, (low, high) = law._mean_and_band(member.query)
+        self.law.append(mean - member.top1)
         self.baseline.append(baseline - member.top1)
-        self.covered.append(got[1] <= member.top1 <= got[2])
+        self.covered.append(low <= member.top1 <= high)
         self.family.append(family.name)
 
 
@@ -328,7 +333,7 @@ def ratio_exponent(families: Sequence[Family]) -> float:
 
 
 def fit(family: Family, known: Sequence[Member], prior: FloorPrior) -> AccuracyLaw:
-    return fit_accuracy_law([m.trained for m in known], regime=family.regime, prior=prior)
+    return fit_accuracy_law([m.trained for m in known], regime=family.regime, family_is_transformer=family.lineage in ATTENTION, prior=prior)
 
 
 def largest_from_rest(family: Family, prior: FloorPrior, score: dict[str, Score]) -> None:

@@ -1,0 +1,28 @@
+"""Measure scaled variants of a torch model on your device, and pick the best one under a budget.
+
+Importing scaleprof does not import torch.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import ScaleprofError as ScaleprofError
+    from .profiler import build as build
+    from .profiler import count as count
+    from .profiler import profile as profile
+    from .profiler import select as select
+    from .records import Report as Report
+
+__version__ = "0.1.0"
+__all__ = ["Report", "ScaleprofError", "build", "count", "profile", "select"]
+
+_HOMES = {"Report": "records", "ScaleprofError": "errors"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in __all__:
+        raise AttributeError(f"module 'scaleprof' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(f"scaleprof.{_HOMES.get(name, 'profiler')}"), name)

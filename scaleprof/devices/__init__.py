@@ -1,4 +1,6 @@
-"""What hardware is there, and in what state."""
+"""What hardware is there, and in what state.
 
-from ._describe import DeviceState as DeviceState
-from ._describe import describe_device as describe_device
+`scaleprof.devices.describe` asks torch, in a worker; importing this package does not import torch.
+"""
+
+from ._state import DeviceState as DeviceState

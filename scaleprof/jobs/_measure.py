@@ -6,12 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..devices import DeviceState, describe_device
+from ..devices import DeviceState
+from ..devices.describe import describe_device
 from ..models import build_module
 from ..records import InputSpec
 from ..timing import measure
-from ..timing._memory import accelerator_peak, process_peak, reset_process_peak
-from ..timing._timers import AcceleratorTimer, CpuTimer
+from ..timing.memory import accelerator_peak, process_peak, reset_process_peak
+from ..timing.timers import AcceleratorTimer, CpuTimer
 from ._requests import DeviceRequest, MeasureReply, MeasureRequest
 
 

@@ -54,6 +54,11 @@ def build_module(call: ConstructorCall, *, meta: bool = False, trust: bool = Tru
     return module
 
 
+def is_trusted_package(target: str) -> bool:
+    """Tell whether a target is inside a package that scaleprof knows, without importing it."""
+    return _in_package(target, TRUSTED_PACKAGES)
+
+
 def check_trusted(call: ConstructorCall) -> None:
     """Refuse a call that a report from elsewhere could use to run or load something.
 

@@ -1,116 +1,76 @@
 r"""Accuracy of variants that nobody trained, from relatives that somebody did.
 
-Error falls with compute to a floor, :math:`e = E + A\,C^{-b}`; what a handful of anchors cannot
-say about E, A and b comes from published families (`_priors`), and whatever stays open shows in
-the band. A recipe's shape changes what its compute is worth (`_recipe_shape`).
+Error falls with compute to a floor, :math:`e = E + A\,C^{-b}`. What a handful of anchors cannot
+say about E, A and b comes from published families (`_priors`), and what stays open shows in the
+band. A recipe's shape changes what its compute is worth (`_recipe_shape`); outside its support
+the law refuses (`_accuracy_support`).
 
-The law refuses rather than guesses: without an anchor, or far outside what it has seen.
+numpy is imported where it is needed: it costs 0.2 s, and most commands never predict.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..records import Accuracy
+
 from ._accuracy_metric import MetricScale, metric_scale
-from ._recipe_shape import Shape, kernel_gain, shape_coordinates, shape_features
+from ._accuracy_query import AccuracyQuery as AccuracyQuery
+from ._accuracy_query import TrainedModel as TrainedModel
+from ._accuracy_query import credited_gmacs
+from ._accuracy_support import (
+    REACH_DOWN,
+    REACH_UP,
+    SAME_COMPUTE,
+    implausible_compute,
+    refusal,
+    single_anchor_doubt,
+    widenings,
+)
+from ._recipe_shape import kernel_gain, shape_coordinates, shape_features
 
 if TYPE_CHECKING:
     from ._floor_law import Array, FloorPosterior, Points
     from ._priors import Components, FloorPrior
 
-# Support: rms from one anchor is 1.3 points at 2-4x and unknown beyond; four times the data's
-# largest member costs 0.7, eight times 1.9.
-REACH_UP, REACH_DOWN = 16.0, 4.0
-SINGLE_ANCHOR_REACH = 4.0
-SAME_COMPUTE = 1.3
+Status = Literal["anchor", "ok", "band_only", "refused"]
 
 # Above these a prediction is still made, with a word of warning.
 SCATTER_POINTS = 1.5
 GENERIC_SHARE = 0.5
 CONTRADICTION = 0.5
 
-# One anchor of a low-error metric (top-5, an easy data set) says little: one was off by 20 %.
+# One anchor of a metric with few errors (top-5, an easy data set) says little: one was 20 % off.
 LOW_ERROR = 10.0
 
-# Published ImageNet models need 0.01 to 2000 GMACs; outside, the unit is probably another.
-PLAUSIBLE_GMACS = (0.003, 3000.0)
+# The kernel term is known to within half of itself.
+KERNEL_DOUBT = 0.5
 
-_Z90 = NormalDist().inv_cdf(0.95)
-_GRID_POINTS = 49
+# Percent: in the middle of published nets, where noise in points hardly depends on it.
+TYPICAL_ERROR = 20.0
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccuracyQuery:
-    """A variant that nobody trained.
-
-    Attributes:
-        gmacs: Multiply-adds of one forward pass of one image, in units of 1e9.
-        width: Achieved width factor relative to the base.
-        depth: Achieved depth factor relative to the base.
-        resolution: Input side relative to the base's.
-        patch_size: Patch side relative to the base's.
-        kernel_size: Kernel side relative to the base's.
-    """
-
-    gmacs: float
-    width: float = 1.0
-    depth: float = 1.0
-    resolution: float = 1.0
-    patch_size: float = 1.0
-    kernel_size: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("gmacs", "width", "depth", "resolution", "patch_size", "kernel_size"):
-            _require_positive(name, getattr(self, name))
-
-    @property
-    def shape(self) -> Shape:
-        """The factors without the compute."""
-        return Shape(
-            width=self.width,
-            depth=self.depth,
-            resolution=self.resolution,
-            patch_size=self.patch_size,
-            kernel_size=self.kernel_size,
-        )
+BAND = (0.05, 0.95)
+_Z = NormalDist().inv_cdf(BAND[1])
+_GRID_POINTS = 65
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainedModel:
-    """A trained relative of the base, or the base itself.
+class FitSettings:
+    """What a law is fitted with besides its anchors.
 
     Attributes:
-        gmacs: Multiply-adds of one forward pass of one image, in units of 1e9.
-        metric: Its accuracy, top-1 in percent unless the law is fitted to another metric.
-        width: Achieved width factor relative to the base.
-        depth: Achieved depth factor relative to the base.
-        resolution: Input side relative to the base's.
-        patch_size: Patch side relative to the base's.
-        kernel_size: Kernel side relative to the base's.
+        scale: The metric.
+        prior: The population of families.
+        regime: Training regime the user stated, or None.
+        transformer: Whether the family mixes positions by attention.
     """
 
-    gmacs: float
-    metric: float
-    width: float = 1.0
-    depth: float = 1.0
-    resolution: float = 1.0
-    patch_size: float = 1.0
-    kernel_size: float = 1.0
-
-    @property
-    def query(self) -> AccuracyQuery:
-        """The same variant with its accuracy forgotten."""
-        return AccuracyQuery(
-            gmacs=self.gmacs,
-            width=self.width,
-            depth=self.depth,
-            resolution=self.resolution,
-            patch_size=self.patch_size,
-            kernel_size=self.kernel_size,
-        )
+    scale: MetricScale
+    prior: "FloorPrior"
+    regime: str | None
+    transformer: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,38 +90,35 @@ class AccuracyLaw:
     regime_posterior: dict[str, float]
     notes: tuple[str, ...]
     origin: AccuracyQuery | None
-    _scale: MetricScale
+    _settings: FitSettings
     _posterior: "FloorPosterior"
-    _refit: "Callable[[Sequence[TrainedModel]], AccuracyLaw]"
     _correction: "tuple[Array, Array] | None" = None
 
     def predict(self, query: AccuracyQuery) -> Accuracy:
-        """Predict one variant, with a 90 % band.
+        """Predict one variant, with a 90 % band that includes the noise of training it.
 
         Args:
             query: The variant.
 
         Returns:
-            The prediction; status ``anchor`` for a trained variant, ``refused`` outside the
-            law's support, ``band_only`` where the band is honest but its middle is not.
+            The prediction. Its status is ``anchor`` for a trained variant, ``refused`` outside
+            the law's support, and ``band_only`` where only the band can be vouched for.
         """
         known = self._known(query)
         if known is not None:
-            return self._accuracy(known, known, known, "anchor", None)
-        refusal = self._refusal(query)
-        if refusal:
-            return Accuracy(
-                metric=self.metric, mean=None, p05=None, p95=None, status="refused", reason=refusal
-            )
-        mean, low, high = self._relative(query) if self.origin else self._absolute(query)
-        doubt = self._band_only(query)
-        reasons = [*([doubt] if doubt else []), *_widened(query, self._references), *self.notes]
-        return self._accuracy(
-            None if doubt else mean, low, high, "band_only" if doubt else "ok", "; ".join(reasons)
-        )
+            return self._record("anchor", known, (known, known), ())
+        reason = refusal(query, self._references)
+        if reason:
+            return self._record("refused", None, None, (reason,))
+        mean, band = self._mean_and_band(query)
+        reasons = (*widenings(query, self._references), *self.notes)
+        doubt = self._doubt(query)
+        if doubt:
+            return self._record("band_only", None, band, (doubt, *reasons))
+        return self._record("ok", mean, band, reasons)
 
     def gain(self, query: AccuracyQuery, reference: AccuracyQuery) -> tuple[float, float]:
-        """Compare two variants, what they share in uncertainty taken out.
+        """Compare two variants; what they share in uncertainty cancels.
 
         Args:
             query: The variant.
@@ -169,30 +126,31 @@ class AccuracyLaw:
 
         Returns:
             Mean and standard deviation of the improvement over the reference, in the metric's
-            unit and positive if the query is better. Training noise is not included.
+            unit, positive if the query is better whatever the metric's direction. Noise of
+            training is left out: it is the same for any two variants.
         """
-        import numpy as np
+        from ._mixtures import mixture_moments
 
-        mean, sd = self._component_gains(query, reference)
-        weight = self._posterior.weight
-        centre = float(weight @ mean)
-        variance = float(weight @ (sd**2 + (mean - centre) ** 2))
+        centre, sd = mixture_moments(
+            *self._component_gains(query, reference), self._posterior.weight
+        )
         kernels = self._kernel_gain(query) - self._kernel_gain(reference)
-        shift = self._shift(query) - self._shift(reference)
-        return centre - shift + kernels, float(np.hypot(math.sqrt(variance), 0.5 * kernels))
+        shift = self._shift(reference) - self._shift(query)
+        return centre + shift + kernels, math.hypot(sd, KERNEL_DOUBT * kernels)
 
     def leave_largest_out(self) -> float | None:
-        """Return how far the law misses its largest anchor when fitted to the others.
+        """Return how far the law misses its largest anchor when fitted to the smaller ones.
 
         Returns:
-            The absolute error in the metric's unit; None with fewer than two distinct anchors.
+            The absolute error in the metric's unit; None without a smaller anchor.
         """
         largest = max(self.anchors, key=lambda anchor: anchor.gmacs, default=None)
-        rest = [a for a in self.anchors if largest and a.gmacs * SAME_COMPUTE < largest.gmacs]
-        if largest is None or not rest:
+        if largest is None:
             return None
-        smaller = self._refit(rest)
-        return abs(smaller._absolute(largest.query)[0] - largest.metric)
+        smaller = [a for a in self.anchors if a.gmacs * SAME_COMPUTE < largest.gmacs]
+        if not smaller:
+            return None
+        return abs(_fit(smaller, self._settings)._mean_and_band(largest.query)[0] - largest.metric)
 
     @property
     def _references(self) -> tuple[AccuracyQuery, ...]:
@@ -204,74 +162,74 @@ class AccuracyLaw:
         values = [anchor.metric for anchor in self.anchors if anchor.query == query]
         return sum(values) / len(values) if values else None
 
-    def _refusal(self, query: AccuracyQuery) -> str | None:
-        return _refusal(query, self._references)
+    def _doubt(self, query: AccuracyQuery) -> str | None:
+        """Say why only a band can be given, or return None."""
+        scale = self._settings.scale
+        easy = scale.percent and not scale.imagenet
+        if easy and len(self.anchors) == 1 and scale.error(self.anchors[0].metric) < LOW_ERROR:
+            return "one anchor of a metric with few errors: a band, no value"
+        return single_anchor_doubt(query, self._references)
 
-    def _band_only(self, query: AccuracyQuery) -> str | None:
-        distinct = _distinct_computes(self._references)
-        if len(distinct) > 1:
-            return None
-        if not self._scale.imagenet and self._scale.percent and self._best_error() < LOW_ERROR:
-            return "one anchor of a low-error metric gives a band only; a second would give a value"
-        reach = query.gmacs / distinct[0]
-        if max(reach, 1 / reach) > SINGLE_ANCHOR_REACH:
-            return f"{reach:.3g}x the compute of the only anchor: a band, no value"
-        return None
+    def _mean_and_band(self, query: AccuracyQuery) -> tuple[float, tuple[float, float]]:
+        return self._relative(query, self.origin) if self.origin else self._absolute(query)
 
-    def _best_error(self) -> float:
-        return min((self._scale.error(a.metric) for a in self.anchors), default=math.inf)
-
-    def _absolute(self, query: AccuracyQuery) -> tuple[float, float, float]:
-        """Return mean and band of the metric."""
+    def _absolute(self, query: AccuracyQuery) -> tuple[float, tuple[float, float]]:
+        """Return mean and band of the metric itself."""
         import numpy as np
 
-        mean, covariance = self._posterior.predict(_points([query], self._references))
-        middle, weight = mean[:, 0], self._posterior.weight
-        error = float(weight @ np.exp(middle + 0.5 * covariance[:, 0, 0]))
-        sd = np.sqrt(covariance[:, 0, 0] + self._scale.noise(error) ** 2)
-        shift, kernel = self._shift(query), self._kernel_gain(query)
-        ends = [math.exp(_mixture_quantile(middle, sd, weight, q)) for q in (0.05, 0.95)]
-        sign = 1.0 if self._scale.higher_is_better else -1.0
-        values = [self._scale.value(e + shift - kernel) for e in (error, *ends)]
-        best, worst = values[1], values[2]
-        low, high = (worst, best) if sign > 0 else (best, worst)
-        return self._widen_for_kernel(values[0], low, high, kernel)
+        from ._mixtures import lognormal_mean, mixture_quantile
 
-    def _relative(self, query: AccuracyQuery) -> tuple[float, float, float]:
+        scale, weight = self._settings.scale, self._posterior.weight
+        mean, covariance = self._posterior.predict(_points([query], self._references))
+        error = float(weight @ lognormal_mean(mean, covariance)[:, 0])
+        sd = np.sqrt(covariance[:, 0, 0] + scale.noise(error) ** 2)
+        ends = [math.exp(mixture_quantile(mean[:, 0], sd, weight, share)) for share in BAND]
+        move = self._shift(query) - self._kernel_gain(query)
+        middle, *values = (scale.value(e + move) for e in (error, *ends))
+        low, high = self._widened(query, middle, sorted(values))
+        if scale.percent:
+            low, high = max(low, 0.0), min(high, 100.0)
+        return middle, (low, high)
+
+    def _relative(
+        self, query: AccuracyQuery, origin: AccuracyQuery
+    ) -> tuple[float, tuple[float, float]]:
         """Return mean and band of the gain over the base."""
-        assert self.origin is not None
-        mean, sd = self._component_gains(query, self.origin)
-        weight = self._posterior.weight
+        import numpy as np
+
+        from ._mixtures import mixture_quantile
+
+        scale, weight = self._settings.scale, self._posterior.weight
+        mean, sd = self._component_gains(query, origin)
+        # both were trained once
+        sd = np.hypot(sd, math.sqrt(2.0) * scale.noise(TYPICAL_ERROR) * TYPICAL_ERROR)
         kernel = self._kernel_gain(query)
-        low, high = (_mixture_quantile(mean, sd, weight, q) + kernel for q in (0.05, 0.95))
-        middle = self.gain(query, self.origin)[0]
-        low, middle, high = (min(max(v, -100.0), 100.0) for v in (low, middle, high))
-        return self._widen_for_kernel(middle, low, high, kernel)
+        ends = [mixture_quantile(mean, sd, weight, share) + kernel for share in BAND]
+        middle = self.gain(query, origin)[0]
+        low, high = self._widened(query, middle, ends)
+        middle, low, high = (min(max(value, -100.0), 100.0) for value in (middle, low, high))
+        return middle, (low, high)
 
     def _component_gains(
         self, query: AccuracyQuery, reference: AccuracyQuery
     ) -> "tuple[Array, Array]":
-        """Return mean and sd of the fall in error by component, from log-normal moments."""
-        import numpy as np
+        """Return mean and sd of the fall in error from the reference to the query."""
+        from ._mixtures import lognormal_difference
 
-        mean, covariance = self._posterior.predict(_points([query, reference], self._references))
-        variance = np.diagonal(covariance, axis1=1, axis2=2)
-        error = np.exp(mean + 0.5 * variance)
-        second = error[:, :, None] * error[:, None, :] * np.expm1(covariance)
-        spread = second[:, 0, 0] + second[:, 1, 1] - 2 * second[:, 0, 1]
-        return error[:, 1] - error[:, 0], np.sqrt(np.maximum(spread, 0.0))
+        return lognormal_difference(
+            *self._posterior.predict(_points([query, reference], self._references))
+        )
 
     def _kernel_gain(self, query: AccuracyQuery) -> float:
-        return kernel_gain(query.kernel_size) if self._scale.imagenet else 0.0
+        return kernel_gain(query.kernel_size) if self._settings.scale.imagenet else 0.0
 
-    def _widen_for_kernel(
-        self, mean: float, low: float, high: float, kernel: float
-    ) -> tuple[float, float, float]:
-        doubt = _Z90 * 0.5 * abs(kernel)
-        low, high = mean - math.hypot(mean - low, doubt), mean + math.hypot(high - mean, doubt)
-        if self.origin is None and self._scale.percent:
-            low, high = max(low, 0.0), min(high, 100.0)
-        return mean, low, high
+    def _widened(
+        self, query: AccuracyQuery, middle: float, ends: Sequence[float]
+    ) -> tuple[float, float]:
+        """Add the doubt about the kernel term to a band."""
+        doubt = _Z * KERNEL_DOUBT * self._kernel_gain(query)
+        low, high = ends
+        return middle - math.hypot(middle - low, doubt), middle + math.hypot(high - middle, doubt)
 
     def _shift(self, query: AccuracyQuery) -> float:
         """Return what makes the mean error fall with balanced compute, in points."""
@@ -282,16 +240,21 @@ class AccuracyLaw:
         grid, shift = self._correction
         return float(np.interp(math.log(query.gmacs), grid, shift))
 
-    def _accuracy(
-        self, mean: float | None, low: float, high: float, status: str, reason: str | None
+    def _record(
+        self,
+        status: Status,
+        mean: float | None,
+        band: tuple[float, float] | None,
+        reasons: Sequence[str],
     ) -> Accuracy:
+        low, high = band or (None, None)
         return Accuracy(
             metric=self.metric,
             mean=mean,
             p05=low,
             p95=high,
-            status=status,  # type: ignore[arg-type]
-            reason=reason or None,
+            status=status,
+            reason="; ".join(reasons) or None,
         )
 
 
@@ -311,8 +274,8 @@ def fit_accuracy_law(
             other text counts as unknown.
         metric: What `TrainedModel.metric` is. ``top1_percent`` uses what is known of ImageNet;
             ``error`` and ``loss`` fall with compute; other names are accuracies in percent.
-        family_is_transformer: Whether lopsided recipes are free of the penalty of
-            convolutional nets.
+        family_is_transformer: Whether the family mixes positions by attention. Its small members
+            do worse, and lopsided recipes cost it nothing that published rows would show.
         prior: The population of families; by default that of the published tables.
 
     Returns:
@@ -326,42 +289,17 @@ def fit_accuracy_law(
         >>> law.predict(AccuracyQuery(gmacs=7.8)).status
         'ok'
     """
-    from ._floor_law import fit_posterior
     from ._priors import PUBLISHED_PRIOR
-
-    import numpy as np
 
     if not points:
         raise ValueError("the accuracy law needs at least one trained model, got none")
-    scale, prior = metric_scale(metric), prior or PUBLISHED_PRIOR
-    queries = [point.query for point in points]
-    anchors = anchor_arrays(points, scale)
-    errors = np.exp(anchors[1]).tolist()
-    best = min(range(len(errors)), key=errors.__getitem__)
-    components = _components(
-        prior, regime, scale, errors[best], queries[best].gmacs, family_is_transformer
+    settings = FitSettings(
+        scale=metric_scale(metric),
+        prior=prior or PUBLISHED_PRIOR,
+        regime=regime,
+        transformer=family_is_transformer,
     )
-    posterior = fit_posterior(components, *anchors)
-
-    def refit(others: Sequence[TrainedModel]) -> AccuracyLaw:
-        return fit_accuracy_law(
-            others,
-            regime=regime,
-            metric=metric,
-            family_is_transformer=family_is_transformer,
-            prior=prior,
-        )
-
-    law = AccuracyLaw(
-        metric=metric,
-        anchors=tuple(points),
-        regime_posterior=posterior.regime_weights(),
-        notes=_notes(posterior, queries, errors, regime, scale),
-        origin=None,
-        _scale=scale,
-        _posterior=posterior,
-        _refit=refit,
-    )
+    law = _fit(points, settings)
     return replace(law, _correction=_monotone_correction(law))
 
 
@@ -378,50 +316,52 @@ def relative_gain_law(
 
     Args:
         gmacs: Multiply-adds of the base for one image, in units of 1e9.
-        regime: Training regime the variants will share, if known.
-        family_is_transformer: Whether lopsided recipes are free of the penalty of
-            convolutional nets.
-        prior: The population of families; by default that of the published tables.
+        regime: Training regime of base and variants, if known.
+        family_is_transformer: As in `fit_accuracy_law`.
+        prior: As in `fit_accuracy_law`.
 
     Returns:
-        A law whose predictions are ``top1_gain``, 0 for the base.
+        A law whose predictions are ``top1_gain`` in points, 0 for the base.
+
+    Raises:
+        ValueError: If the compute is not a positive number.
 
     Examples:
         >>> law = relative_gain_law(1.0)
         >>> law.predict(AccuracyQuery(gmacs=1.0)).mean
         0.0
     """
+    import numpy as np
+
     from ._floor_law import fit_posterior
     from ._priors import PUBLISHED_PRIOR, regime_components, regime_weights
 
-    import numpy as np
-
-    origin, prior = AccuracyQuery(gmacs=gmacs), prior or PUBLISHED_PRIOR
-    components = regime_components(
-        prior, regime_weights(prior, regime), transformer=family_is_transformer
+    origin = AccuracyQuery(gmacs=gmacs)
+    settings = FitSettings(
+        scale=metric_scale("top1_gain"),
+        prior=prior or PUBLISHED_PRIOR,
+        regime=regime,
+        transformer=family_is_transformer,
     )
-    nothing = np.empty(0)
-    posterior = fit_posterior(components, _points([], [origin]), nothing, nothing)
-
-    def refit(others: Sequence[TrainedModel]) -> AccuracyLaw:
-        raise AssertionError("a law without anchors leaves none out")
-
+    weights = regime_weights(settings.prior, regime)
+    components = regime_components(settings.prior, weights, transformer=family_is_transformer)
+    posterior = fit_posterior(components, _points([], [origin]), np.empty(0), np.empty(0))
+    odd = implausible_compute([origin])
     return AccuracyLaw(
         metric="top1_gain",
         anchors=(),
         regime_posterior=posterior.regime_weights(),
-        notes=("the base's accuracy is unknown: gain over the base, from published models",),
+        notes=("the base's accuracy is unknown: gain over it", *([odd] if odd else [])),
         origin=origin,
-        _scale=metric_scale("top1_gain"),
+        _settings=settings,
         _posterior=posterior,
-        _refit=refit,
     )
 
 
 def anchor_arrays(
     points: Sequence[TrainedModel], scale: MetricScale
 ) -> "tuple[Points, Array, Array]":
-    """Return places, ln error and its noise of trained models, as the base's kernel had them."""
+    """Return places, ln error and its noise of trained models, as with the base's kernel."""
     import numpy as np
 
     queries = [point.query for point in points]
@@ -433,14 +373,29 @@ def anchor_arrays(
     return _points(queries, queries), np.log(errors), np.array(noise)
 
 
-def _components(
-    prior: "FloorPrior",
-    regime: str | None,
-    scale: MetricScale,
-    best_error: float,
-    best_gmacs: float,
-    transformer: bool,
-) -> "Components":
+def _fit(points: Sequence[TrainedModel], settings: FitSettings) -> AccuracyLaw:
+    """Fit without the correction that keeps the mean monotone."""
+    from ._floor_law import fit_posterior
+
+    places, log_error, noise = anchor_arrays(points, settings.scale)
+    best = int(log_error.argmin())
+    components = _components(
+        settings, error=math.exp(log_error[best]), log_compute=float(places.log_compute[best])
+    )
+    posterior = fit_posterior(components, places, log_error, noise)
+    return AccuracyLaw(
+        metric=settings.scale.name,
+        anchors=tuple(points),
+        regime_posterior=posterior.regime_weights(),
+        notes=_notes(posterior, points, float(log_error.mean()), settings),
+        origin=None,
+        _settings=settings,
+        _posterior=posterior,
+    )
+
+
+def _components(settings: FitSettings, *, error: float, log_compute: float) -> "Components":
+    """Return the prior mixture: curves of ImageNet, where they apply, and the generic one."""
     from ._priors import (
         GENERIC_WEIGHT,
         generic_components,
@@ -449,20 +404,22 @@ def _components(
         regime_weights,
     )
 
+    imagenet = settings.scale.imagenet
     generic = generic_components(
-        prior,
-        error=best_error,
-        log_compute=math.log(best_gmacs),
-        weight=GENERIC_WEIGHT if scale.imagenet else 1.0,
-        transformer=transformer,
+        settings.prior,
+        error=error,
+        log_compute=log_compute,
+        weight=GENERIC_WEIGHT if imagenet else 1.0,
+        transformer=settings.transformer,
     )
-    if not scale.imagenet:
+    if not imagenet:
         return generic
     weights = {
-        name: (1 - GENERIC_WEIGHT) * weight
-        for name, weight in regime_weights(prior, regime).items()
+        regime: (1 - GENERIC_WEIGHT) * weight
+        for regime, weight in regime_weights(settings.prior, settings.regime).items()
     }
-    return join(regime_components(prior, weights, transformer=transformer), generic)
+    known = regime_components(settings.prior, weights, transformer=settings.transformer)
+    return join(known, generic)
 
 
 def _points(queries: Sequence[AccuracyQuery], references: Sequence[AccuracyQuery]) -> "Points":
@@ -470,43 +427,30 @@ def _points(queries: Sequence[AccuracyQuery], references: Sequence[AccuracyQuery
 
     from ._floor_law import Points
 
-    shapes = [query.shape for query in queries]
+    gmacs = [credited_gmacs(query, references) for query in queries]
     return Points(
-        log_compute=np.array([math.log(_compute(query, references)) for query in queries]),
-        features=np.array([shape_features(shape) for shape in shapes]).reshape(-1, 2),
-        coordinates=np.array([shape_coordinates(shape) for shape in shapes]).reshape(-1, 2),
+        log_compute=np.log(gmacs),
+        features=np.array([shape_features(query) for query in queries]).reshape(-1, 2),
+        coordinates=np.array([shape_coordinates(query) for query in queries]).reshape(-1, 2),
     )
 
 
-def _compute(query: AccuracyQuery, references: Sequence[AccuracyQuery]) -> float:
-    """Return the compute that counts, GMACs: what a larger kernel costs buys nothing."""
-    if query.kernel_size == 1.0:
-        return query.gmacs
-    same = [r for r in references if r.kernel_size == 1.0]
-    if not same:
-        return query.gmacs
-    near = min(same, key=lambda r: abs(math.log(r.gmacs / query.gmacs)))
-    explained = near.gmacs * query.shape.compute / near.shape.compute
-    if query.kernel_size > 1.0:
-        return min(query.gmacs, explained)
-    return max(query.gmacs, explained)
-
-
 def _monotone_correction(law: AccuracyLaw) -> "tuple[Array, Array] | None":
-    """Return grid and shift that make the error of balanced scaling fall everywhere.
+    """Return grid and shift that make the mean error of balanced scaling fall everywhere.
 
     Anchors can reverse (a large member trained badly); a recipe that scales a model up must not
-    look worse for it. The mean of the two monotone envelopes moves the curve least.
+    look worse for it. Of the monotone curves, the middle of the two envelopes is near.
     """
     import numpy as np
 
-    computes = [anchor.gmacs for anchor in law.anchors]
-    low, high = math.log(min(computes) / REACH_DOWN), math.log(max(computes) * REACH_UP)
-    grid = np.linspace(low, high, _GRID_POINTS)
+    from ._mixtures import lognormal_mean
+
+    known = np.log([anchor.gmacs for anchor in law.anchors])
+    ends = known.min() - math.log(REACH_DOWN), known.max() + math.log(REACH_UP)
+    grid = np.union1d(np.linspace(*ends, _GRID_POINTS), known)
     queries = [AccuracyQuery(gmacs=math.exp(x)) for x in grid]
-    mean, covariance = law._posterior.predict(_points(queries, law._references))
-    variance = np.diagonal(covariance, axis1=1, axis2=2)
-    error = law._posterior.weight @ np.exp(mean + 0.5 * variance)
+    moments = law._posterior.predict(_points(queries, law._references))
+    error = law._posterior.weight @ lognormal_mean(*moments)
     lower, upper = np.minimum.accumulate(error), np.maximum.accumulate(error[::-1])[::-1]
     shift = 0.5 * (lower + upper) - error
     return (grid, shift) if np.abs(shift).max() > 0 else None
@@ -514,81 +458,26 @@ def _monotone_correction(law: AccuracyLaw) -> "tuple[Array, Array] | None":
 
 def _notes(
     posterior: "FloorPosterior",
-    queries: Sequence[AccuracyQuery],
-    errors: Sequence[float],
-    regime: str | None,
-    scale: MetricScale,
+    points: Sequence[TrainedModel],
+    mean_log_error: float,
+    settings: FitSettings,
 ) -> tuple[str, ...]:
+    """Return the warnings that hold for every prediction of a law."""
     notes = []
-    weights = posterior.regime_weights()
-    points = posterior.residual_scale() * math.exp(sum(map(math.log, errors)) / len(errors))
-    if scale.percent and points > SCATTER_POINTS:
-        notes.append(f"the anchors do not lie on one curve: they scatter by {points:.1f} points")
-    if not scale.imagenet:
-        return tuple(notes)
-    likely = max(weights, key=weights.__getitem__)
-    if weights["generic"] > GENERIC_SHARE:
-        notes.append("the anchors lie outside the training recipes the law knows")
-    elif regime in weights and regime != likely and weights[likely] > CONTRADICTION:
-        notes.append(f"stated regime {regime!r}, but the anchors look like {likely!r}")
-    low, high = PLAUSIBLE_GMACS
-    odd = [query.gmacs for query in queries if not low <= query.gmacs <= high]
-    if odd:
-        notes.append(
-            f"{odd[0]:g} GMACs an image is implausible: check the unit (1e9 multiply-adds)"
-        )
+    scatter = posterior.residual_scale() * math.exp(mean_log_error)
+    if settings.scale.percent and scatter > SCATTER_POINTS:
+        notes.append(f"the anchors are not on one curve: they scatter by {scatter:.1f} points")
+    if settings.scale.imagenet:
+        notes += _regime_notes(posterior.regime_weights(), settings.regime)
+        odd = implausible_compute([point.query for point in points])
+        notes += [odd] if odd else []
     return tuple(notes)
 
 
-def _distinct_computes(references: Sequence[AccuracyQuery]) -> list[float]:
-    """Return the anchors' compute, GMACs ascending, near-duplicates once."""
-    distinct: list[float] = []
-    for gmacs in sorted(reference.gmacs for reference in references):
-        if not distinct or gmacs > SAME_COMPUTE * distinct[-1]:
-            distinct.append(gmacs)
-    return distinct
-
-
-def _refusal(query: AccuracyQuery, references: Sequence[AccuracyQuery]) -> str | None:
-    largest = max(reference.gmacs for reference in references)
-    smallest = min(reference.gmacs for reference in references)
-    if query.gmacs > REACH_UP * largest:
-        return f"{query.gmacs / largest:.3g}x the largest anchor's compute; the law reaches 16x"
-    if query.gmacs < smallest / REACH_DOWN:
-        return f"1/{smallest / query.gmacs:.3g} of the smallest anchor's compute; it reaches 1/4"
-    return None
-
-
-def _widened(query: AccuracyQuery, references: Sequence[AccuracyQuery]) -> list[str]:
-    """Name what made the band wider than compute alone would."""
-    reasons = []
-    if query.kernel_size not in {reference.kernel_size for reference in references}:
-        reasons.append("kernel size moves accuracy by at most 0.4 points, whatever it costs")
-    if _distinct_lopsided(query):
-        reasons.append("band widened for a lopsided recipe")
-    return reasons
-
-
-def _distinct_lopsided(query: AccuracyQuery) -> bool:
-    return sum(shape_features(query.shape)) > 0.5
-
-
-def _mixture_quantile(mean: "Array", sd: "Array", weight: "Array", q: float) -> float:
-    """Return a quantile of a mixture of normals, by bisection."""
-    import numpy as np
-    from scipy.special import ndtr
-
-    low, high = float((mean - 9 * sd).min()), float((mean + 9 * sd).max())
-    safe = np.maximum(sd, 1e-12)
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        if float(weight @ ndtr((middle - mean) / safe)) < q:
-            low = middle
-        else:
-            high = middle
-    return 0.5 * (low + high)
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"`{name}` must be a positive number, got {value}")
+def _regime_notes(weights: dict[str, float], stated: str | None) -> list[str]:
+    likely = max(weights, key=weights.__getitem__)
+    if weights["generic"] > GENERIC_SHARE:
+        return ["the anchors lie outside the training recipes the law knows"]
+    if stated in weights and stated != likely and weights[likely] > CONTRADICTION:
+        return [f"stated regime {stated}, but the anchors look like {likely}"]
+    return []

@@ -10,8 +10,9 @@ with a smooth departure d of covariance :math:`s^2 e^{-(|\Delta x| + |\Delta v|)
 noise n. Gauss-Newton with step halving finds each component's parameters; its evidence weighs it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ._priors import Components
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float64]
+    Array = NDArray[np.floating[Any]]
 
 MAX_STEPS = 40
 MAX_HALVINGS = 12
@@ -154,7 +155,7 @@ def _mode(
     return theta
 
 
-def _halved(loss, theta: "Array", step: "Array") -> "Array":
+def _halved(loss: "Callable[[Array], Array]", theta: "Array", step: "Array") -> "Array":
     """Shorten the steps of the components that would get worse."""
     before = loss(theta)
     for _ in range(MAX_HALVINGS):
@@ -195,7 +196,7 @@ def _kernel(components: Components, rows: Points, columns: Points) -> "Array":
     distance = np.abs(rows.log_compute[:, None] - columns.log_compute[None, :])
     across = np.abs(rows.coordinates[:, None] - columns.coordinates[None, :]).sum(axis=-1)
     decay = np.exp(-(distance + across) / components.length)
-    return components.scale[:, None, None] ** 2 * decay
+    return np.asarray(components.scale[:, None, None] ** 2 * decay)
 
 
 def _logdet(matrices: "Array") -> "Array":

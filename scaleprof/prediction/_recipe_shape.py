@@ -5,69 +5,46 @@ moves such a recipe to a smaller *effective* compute,
 
 .. math:: \ln C_\text{eff} = \ln C - \kappa_1 u_1 - \kappa_2 u_2,
 
-with the two features of `shape_features` and coefficients that have priors (`_priors`).
+with the two features of `shape_features`; the coefficients have priors (`_priors.FloorPrior`).
 
-The features measure a recipe against the base, whose factors are all 1 and which is balanced by
-definition. Tokens are the resolution axis: a patch size p at resolution r acts like r / p.
+The features measure a recipe against the base, which is balanced by definition. Tokens are the
+resolution axis: a patch size p at resolution r acts like r / p.
 """
 
 import math
-from dataclasses import dataclass
 
-# Shares of compute in balanced scaling and the cost of exceeding them, by axis. The shares come
-# from 18 published single-axis rows; the costs give depth the smallest and resolution the largest
-# loss, as those rows do: scaling one axis alone by s loses 0.42, 0.46 and 0.55 ln s in effective
-# compute, 0.17 ln s of the last two through the width-resolution feature.
+from ._accuracy_query import AccuracyQuery
+
+# Shares of compute in balanced scaling, and the cost of exceeding them, by axis. With the
+# width-resolution feature, scaling depth, width or resolution alone by s loses 0.42, 0.46 and
+# 0.53 ln s of effective compute: a heuristic from 18 published single-axis rows, in which depth
+# lost least and resolution most.
 DEPTH_SHARE, WIDTH_SHARE, TOKEN_SHARE = 0.27, 0.33, 0.40
-DEPTH_COST, WIDTH_COST, TOKEN_COST = 0.58, 0.50, 0.71
+DEPTH_COST, WIDTH_COST, TOKEN_COST = 0.58, 0.50, 0.67
 
-# Rounds the kink of |x| at 0: ties between nearly balanced recipes should not look decided.
-_ROUNDING = 0.05
+# Rounds the kink of |x| at 0, so that nearly balanced recipes stay nearly tied.
+ROUNDING = 0.05
 
-# From 7 to 51, a factor of 7.3, published nets gained 0.2 to 0.7 points, of which about half is
-# their added compute; the project bounds the term at 0.4 (large_kernel rows of the sources).
+# Kernels from 7 to 51 gained published nets 0.2 to 0.7 points, about half of it by their added
+# compute (SLaK, PeLK and ConvNeXt repositories); 0.4 is never exceeded.
 KERNEL_LIMIT_POINTS = 0.4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """Factors of one recipe relative to the base; 1 where an axis is untouched.
+def shape_features(query: AccuracyQuery) -> tuple[float, float]:
+    """Return width-resolution imbalance and single-axis excess, both >= 0, in ln compute.
 
-    Attributes:
-        width: Factor of the channel counts.
-        depth: Factor of the number of blocks.
-        resolution: Factor of the input's side.
-        patch_size: Factor of the patch's side.
-        kernel_size: Factor of the kernel's side.
+    Examples:
+        >>> shape_features(AccuracyQuery(gmacs=1.0))
+        (0.0, 0.0)
     """
-
-    width: float = 1.0
-    depth: float = 1.0
-    resolution: float = 1.0
-    patch_size: float = 1.0
-    kernel_size: float = 1.0
-
-    @property
-    def tokens(self) -> float:
-        """Factor of positions along one side."""
-        return self.resolution / self.patch_size
-
-    @property
-    def compute(self) -> float:
-        """Compute multiplier that depth, width and tokens explain, kernels apart."""
-        return self.depth * (self.width * self.tokens) ** 2
+    imbalance = math.log(query.width) - math.log(query.tokens)
+    return math.hypot(imbalance, ROUNDING) - ROUNDING, _single_axis_excess(query)
 
 
-def shape_features(shape: Shape) -> tuple[float, float]:
-    """Return the width-resolution imbalance and the single-axis excess, both >= 0 in ln compute."""
-    between = math.log(shape.width) - math.log(shape.tokens)
-    return _smooth_abs(between), _single_axis_excess(shape)
-
-
-def shape_coordinates(shape: Shape) -> tuple[float, float]:
+def shape_coordinates(query: AccuracyQuery) -> tuple[float, float]:
     """Return where a recipe lies across the balanced line; recipes far apart err independently."""
-    width, tokens = math.log(shape.width), math.log(shape.tokens)
-    return width - tokens, math.log(shape.depth) - width - tokens
+    width, tokens = math.log(query.width), math.log(query.tokens)
+    return width - tokens, math.log(query.depth) - width - tokens
 
 
 def kernel_gain(factor: float) -> float:
@@ -80,19 +57,15 @@ def kernel_gain(factor: float) -> float:
     return KERNEL_LIMIT_POINTS * math.tanh(0.5 * math.log(factor))
 
 
-def _smooth_abs(x: float) -> float:
-    return math.hypot(x, _ROUNDING) - _ROUNDING
-
-
-def _single_axis_excess(shape: Shape) -> float:
+def _single_axis_excess(query: AccuracyQuery) -> float:
     """Weigh the compute of each axis above its share; quadratic, so mild tilts cost little."""
-    up = [
-        (max(0.0, math.log(shape.depth)), DEPTH_SHARE, DEPTH_COST),
-        (max(0.0, 2 * math.log(shape.width)), WIDTH_SHARE, WIDTH_COST),
-        (max(0.0, 2 * math.log(shape.tokens)), TOKEN_SHARE, TOKEN_COST),
+    grown = [
+        (max(0.0, math.log(query.depth)), DEPTH_SHARE, DEPTH_COST),
+        (max(0.0, 2 * math.log(query.width)), WIDTH_SHARE, WIDTH_COST),
+        (max(0.0, 2 * math.log(query.tokens)), TOKEN_SHARE, TOKEN_COST),
     ]
-    total = sum(axis for axis, _, _ in up)
+    total = sum(axis for axis, _, _ in grown)
     if total == 0.0:
         return 0.0
-    excess = [(max(0.0, axis - share * total), share, cost) for axis, share, cost in up]
-    return sum(cost * above**2 / ((1 - share) * total) for above, share, cost in excess)
+    excess = [(max(0.0, axis / total - share), share, cost) for axis, share, cost in grown]
+    return total * sum(cost * above**2 / (1 - share) for above, share, cost in excess)

@@ -1,0 +1,240 @@
+"""The conductor: the only place where counting, scaling, measuring, predicting and selecting meet.
+
+These functions are the public API, `scaleprof.count` and so on. Importing them does not import torch.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ModelError
+from ..records import CountedModel, Report
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def count(
+    model: "str | nn.Module",
+    *,
+    inputs: Sequence[str] = (),
+    batch: int = 1,
+    dtype: str = "float32",
+    module_depth: int | None = None,
+) -> CountedModel:
+    """Count what one forward pass of a model needs, without running it.
+
+    Args:
+        model: A model reference, which is built in a worker process without weights, or a
+            module, which is counted here and left as it is.
+        inputs: What it is called with, as in ``3x224x224`` or ``int64:128<5000``, without the
+            batch; a reference may leave it to what the model was made for.
+        batch: Size of the dimension in front of every input.
+        dtype: Floating-point type of weights and inputs of a reference; a module keeps its own.
+        module_depth: Also count by module, down to this many dots in a module's path.
+
+    Returns:
+        Parameters, MACs, FLOPs, activations, bytes, and which operators they include.
+
+    Raises:
+        ModelError: If there is no such model, or it fails to build or to run on the input.
+        InputError: If an input does not parse.
+
+    Examples:
+        >>> import scaleprof
+        >>> cost = scaleprof.count("timm:resnet18")
+        >>> cost.params, cost.macs, cost.flops == 2 * cost.macs
+        (11689512, 1814073344, True)
+        >>> import torch
+        >>> scaleprof.count(torch.nn.Conv2d(3, 8, 3), inputs=["3x32x32"]).activations
+        7200
+    """
+    if not isinstance(model, str):
+        return _count_module(model, inputs, batch, module_depth)
+    from ..jobs import COUNT, CountRequest
+    from ..models import parse_inputs, parse_reference
+    from ._crew import Crew, libraries_of
+
+    reference = parse_reference(model)
+    request = CountRequest(
+        reference=reference,
+        inputs=parse_inputs(inputs, batch=batch),
+        batch=batch,
+        dtype=dtype,
+        module_depth=module_depth,
+    )
+    with Crew(libraries_of([reference])) as crew:
+        return crew.count(COUNT, request, CountedModel, f"`{model}`")
+
+
+def _count_module(
+    module: "nn.Module", inputs: Sequence[str], batch: int, module_depth: int | None
+) -> CountedModel:
+    import msgspec
+
+    from ..costs import count_module
+    from ..models import parse_inputs
+
+    if not inputs:
+        raise ModelError(
+            "a module does not say what its input is", hint='pass inputs=["3x224x224"]'
+        )
+    cost = count_module(module, parse_inputs(inputs, batch=batch), module_depth=module_depth)
+    return CountedModel(model=type(module).__name__, **msgspec.structs.asdict(cost))
+
+
+def profile(
+    model: str | Callable[..., Any],
+    *,
+    budgets: Sequence[str] = (),
+    device: str = "auto",
+    axes: Sequence[str] = ("width", "depth", "resolution"),
+    dtype: str = "float32",
+    batch: int = 1,
+    layout: str = "nchw",
+    compile: bool = False,  # noqa: A002 - the word the field uses
+    strategies: Sequence[str] = ("d", "w", "r", "dw", "dr", "wr", "dwr", "dWr"),
+    multipliers: Sequence[float] = (0.5, 1.0, 2.0, 4.0),
+    time_limit: float = 120.0,
+    inputs: Sequence[str] = (),
+    base_accuracy: float | None = None,
+    anchor: str | None = None,
+    progress: Callable[[str], None] | None = None,
+    command: str | None = None,
+) -> Report:
+    """Measure scaled variants of a model on a device, and choose one under budgets.
+
+    Args:
+        model: A model reference, or a class or function that can be imported by name.
+        budgets: Bounds that the choice must hold: ``latency<=5ms``, ``memory<=500MiB``,
+            ``latency<=2x`` (relative to the base). Without any, nothing is chosen.
+        device: Torch device string; ``auto`` takes the accelerator if there is one, else the CPU.
+        axes: Axes that may be scaled.
+        dtype: ``float32``, ``float16`` or ``bfloat16``.
+        batch: Items in one forward pass.
+        layout: ``nchw``, or ``nhwc`` for channels last.
+        compile: Pass models through `torch.compile`.
+        strategies: Strategies to compare.
+        multipliers: Compute multipliers at which strategies are profiled. Under a budget, the
+            multiplier at which each strategy just fills it is solved for and added.
+        time_limit: Seconds for the whole job. What it leaves unmeasured is predicted.
+        inputs: What the model is called with; see `count`.
+        base_accuracy: Accuracy of the base in percent; overrides the published figure.
+        anchor: Training tag of the published figure to start from.
+        progress: Called with a line for every step.
+        command: The command line, for the record.
+
+    Returns:
+        The report. Its selection is None if no budget was given or nothing meets the budgets;
+        ``selection_reason`` then says which.
+
+    Raises:
+        ScaleprofError: With what was wrong and what to do. See `scaleprof.errors`.
+
+    Examples:
+        >>> import scaleprof
+        >>> report = scaleprof.profile(
+        ...     "timm:test_convnext", device="cpu", strategies=["w"], multipliers=[2.0]
+        ... )
+        >>> [variant.recipe.strategy for variant in report.variants]
+        ['base', 'w']
+        >>> report.variants[1].recipe.call
+        "timm.create_model('test_convnext', dims=(32, 64, 96, 136))"
+    """
+    from ._options import make_options
+    from ._profile import profile_model
+
+    options = make_options(
+        budgets,
+        device=device,
+        axes=tuple(axes),
+        dtype=dtype,
+        batch=batch,
+        layout=layout,
+        compiled=compile,
+        strategies=tuple(strategies),
+        multipliers=tuple(multipliers),
+        time_limit_s=time_limit,
+        inputs=tuple(inputs),
+        base_accuracy=base_accuracy,
+        anchor=anchor,
+        command=command,
+    )
+    return profile_model(_reference_text(model), options, progress=progress or (lambda _: None))
+
+
+def _reference_text(model: str | Callable[..., Any]) -> str:
+    if isinstance(model, str):
+        return model
+    from ..models import target_of
+
+    if getattr(model, "__module__", None) == "__main__":
+        raise ModelError(
+            f"`{getattr(model, '__qualname__', model)}` lives in the running script, which workers "
+            "do not run",
+            hint="put it into a file of its own, and pass 'file.py:name'",
+        )
+    return target_of(model)
+
+
+def select(report: Report | str, budgets: Sequence[str]) -> Report:
+    """Choose from a recorded profile, under budgets it was perhaps not made for.
+
+    Args:
+        report: A report, or the path of one.
+        budgets: Budgets as text; see `profile`.
+
+    Returns:
+        The report with the choice, which is not verified: nothing is measured.
+
+    Raises:
+        ReportError: If the file is not a report.
+        BudgetError: If a budget does not parse or apply.
+        InfeasibleError: If nothing meets the budgets.
+
+    Examples:
+        >>> import scaleprof
+        >>> selected = scaleprof.select("profiles/examples/convnext_atto-cpu.json", ["macs<=1.2G"])
+        >>> selected.selection.verified is None
+        True
+    """
+    from ._choose import select_from
+
+    return select_from(_read(report), budgets)
+
+
+def build(report: Report | str, variant: str | None = None, *, trust: bool = False) -> "nn.Module":
+    """Build the selected variant of a report, or another one.
+
+    It is built from the recipe's ``target`` and ``arguments``; the printed ``call`` is never executed.
+
+    Args:
+        report: A report, or the path of one.
+        variant: Identifier of a variant; None for the selected one.
+        trust: Call whatever the report names. Without it, only module classes and registered
+            model builders of torch, timm, torchvision, transformers, diffusers and scaleprof
+            are called.
+
+    Returns:
+        The module on the CPU, with fresh weights.
+
+    Raises:
+        ReportError: If the file is not a report, or has no such variant.
+        ModelError: If the variant's call is not trusted or fails.
+
+    Examples:
+        >>> import scaleprof
+        >>> model = scaleprof.build("profiles/examples/convnext_atto-cpu.json")
+        >>> type(model).__name__
+        'ConvNeXt'
+    """
+    from ._rebuild import build_variant, find_variant
+
+    return build_variant(find_variant(_read(report), variant), trust=trust)
+
+
+def _read(report: Report | str) -> Report:
+    if isinstance(report, Report):
+        return report
+    from ..reports import read_report
+
+    return read_report(report)

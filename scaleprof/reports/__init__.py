@@ -1,5 +1,6 @@
 """Reports, one format per file. `scaleprof.reports.table` needs rich, the others do not."""
 
+from ._text import plain as plain
 from .json import check_writable as check_writable
 from .json import read_report as read_report
 from .json import write_json as write_json

@@ -12,8 +12,10 @@ from ._select import ACCURACY_TIE as ACCURACY_TIE
 from ._select import CONFIDENCE as CONFIDENCE
 from ._select import Limit as Limit
 from ._select import NearestMiss as NearestMiss
+from ._select import budget_outcome as budget_outcome
 from ._select import meets as meets
 from ._select import nearest_miss as nearest_miss
+from ._select import nearest_miss_error as nearest_miss_error
 from ._select import resolve_limits as resolve_limits
 from ._select import select_variant as select_variant
 from ._select import strategies_side_by_side as strategies_side_by_side

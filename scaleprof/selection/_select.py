@@ -9,9 +9,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..errors import BudgetError
+from ..errors import BudgetError, InfeasibleError
 from ..records import BudgetOutcome, Selection, StrategyResult, Variant
-from ._budget import Budget
+from ..units import format_quantity
+from ._budget import METRICS, Budget
 from ._pareto import pareto_front
 from ._quantity import Quantity, quantity
 
@@ -255,3 +256,31 @@ def nearest_miss(
         limit=limit.value,
         value=known.value if known else None,
     )
+
+
+def nearest_miss_error(
+    model: str, variants: Sequence[Variant], limits: Sequence[Limit], *, batch: int
+) -> InfeasibleError:
+    """Return the error that says that nothing meets the bounds, and what comes nearest."""
+    wanted = " and ".join(limit.budget.describe(limit.value) for limit in limits)
+    miss = nearest_miss(variants, limits, batch=batch)
+    if miss is None:
+        return InfeasibleError(f"no variant of `{model}` meets {wanted}: none could be measured")
+    metric = METRICS[miss.budget.metric]
+    name = "the base" if miss.variant.id == "base" else _described(miss.variant)
+    if miss.value is None:
+        return InfeasibleError(
+            f"no variant of `{model}` meets {wanted}: {miss.budget.metric} is unknown for all",
+            hint="profile on a device that can measure it",
+        )
+    got = format_quantity(miss.value, metric.dimension)
+    word = "above" if metric.bound == "<=" else "below"
+    return InfeasibleError(
+        f"no variant of `{model}` meets {wanted}; the nearest, {name}, has {got}",
+        hint=f"set the {miss.budget.metric} budget {word} {got}, or profile other --multipliers",
+    )
+
+
+def _described(variant: Variant) -> str:
+    multiplier = variant.recipe.achieved_multiplier or variant.recipe.multiplier
+    return f"{variant.recipe.strategy} at multiplier {multiplier:.2f} ({variant.id})"

@@ -11,34 +11,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import psutil
 import torch
 
 from ..errors import DeviceError
 from ..records import Device
-
-Flags = dict[str, str | int | bool]
-
-
-class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
-    """A device with its software and settings.
-
-    Attributes:
-        name: Device string for torch, for example ``cuda:0``.
-        device: What it is.
-        versions: Versions of the software on the way to it.
-        platform: Operating system and processor architecture.
-        flags: Settings that change speed.
-        load: Runnable processes per core over the last minute; None where unknown.
-    """
-
-    name: str
-    device: Device
-    versions: dict[str, str]
-    platform: str
-    flags: Flags
-    load: float | None
+from ._state import DeviceState, Flags
 
 
 def describe_device(name: str, *, libraries: Sequence[str] = ()) -> DeviceState:
@@ -92,7 +70,7 @@ def _versions(names: Sequence[str]) -> dict[str, str]:
     for name in dict.fromkeys(names):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-    return versions | {"torch": torch.__version__}
+    return versions | {"torch": str(torch.__version__)}
 
 
 def _cpu() -> Device:

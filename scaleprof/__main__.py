@@ -1,0 +1,5 @@
+"""``python -m scaleprof`` is the command ``scaleprof``."""
+
+from .cli import main
+
+main()

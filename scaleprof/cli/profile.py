@@ -1,0 +1,103 @@
+"""``scaleprof profile``: measure scaled variants of a model, and choose one under budgets."""
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from ._console import print_data, status
+from ._parse import names, numbers, repeated, seconds
+
+NOTHING_MEETS_THE_BUDGET = 1
+NOT_DECIDED = 3
+
+
+def profile(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="timm:NAME, pkg.mod:callable or file.py:callable."),
+    ],
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BOUND", help="A bound such as latency<=5ms or latency<=2x; repeatable."
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="cpu, cuda:0, …; auto prefers an accelerator.")
+    ] = "auto",
+    axes: Annotated[
+        str, typer.Option(metavar="AXES", help="Axes that may be scaled.")
+    ] = "width,depth,resolution",
+    dtype: Annotated[
+        str, typer.Option(metavar="TYPE", help="float32, float16 or bfloat16.")
+    ] = "float32",
+    batch: Annotated[int, typer.Option(metavar="N", help="Items in one forward pass.")] = 1,
+    layout: Annotated[
+        str, typer.Option(metavar="LAYOUT", help="nchw, or nhwc: channels last.")
+    ] = "nchw",
+    compile: Annotated[  # noqa: A002 - the option is --compile
+        bool, typer.Option("--compile", help="Pass models through torch.compile.")
+    ] = False,
+    strategies: Annotated[
+        str, typer.Option(metavar="NAMES", help="Strategies to compare.")
+    ] = "d,w,r,dw,dr,wr,dwr,dWr",
+    multipliers: Annotated[
+        str,
+        typer.Option(metavar="NUMBERS", help="Compute multipliers to profile each strategy at."),
+    ] = "0.5,1,2,4",
+    time_limit: Annotated[
+        str, typer.Option(metavar="TIME", help="Time for the whole job; the rest is predicted.")
+    ] = "120s",
+    input: Annotated[  # noqa: A002 - the option is --input
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC", help="An input without its batch, such as 3x224x224; repeatable."
+        ),
+    ] = None,
+    base_accuracy: Annotated[
+        float | None, typer.Option(metavar="PERCENT", help="Accuracy of the base, if you know it.")
+    ] = None,
+    anchor: Annotated[
+        str | None, typer.Option(metavar="TAG", help="Published training to start accuracy from.")
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Write the report here; - for standard output."),
+    ] = None,
+) -> None:
+    """Measure scaled variants of MODEL on a device, and choose the best one under budgets."""
+    from .. import profiler
+    from ..reports import check_writable, write_json
+    from ..reports.table import profile_table
+
+    check_writable(json)
+    with status() as progress:
+        report = profiler.profile(
+            model,
+            budgets=repeated(budget),
+            device=device,
+            axes=names(axes),
+            dtype=dtype,
+            batch=batch,
+            layout=layout,
+            compile=compile,
+            strategies=names(strategies),
+            multipliers=numbers(multipliers, "--multipliers"),
+            time_limit=seconds(time_limit, "--time-limit"),
+            inputs=repeated(input),
+            base_accuracy=base_accuracy,
+            anchor=anchor,
+            progress=progress,
+            command=shlex.join(["scaleprof", *sys.argv[1:]]),
+        )
+    if json:
+        write_json(report, json)
+    if json != "-":
+        print_data(profile_table(report))
+    if budget and report.selection is None:
+        typer.echo(f"error: {report.selection_reason}", err=True)
+        raise typer.Exit(NOTHING_MEETS_THE_BUDGET)
+    if report.selection is not None and report.selection.verified is not True:
+        raise typer.Exit(NOT_DECIDED)

@@ -1,0 +1,38 @@
+"""``scaleprof select``: choose from a recorded profile, without torch and without the device."""
+
+from typing import Annotated
+
+import typer
+
+from ._console import print_data
+from ._parse import repeated
+
+
+def select(
+    report: Annotated[
+        str, typer.Argument(metavar="REPORT", help="A report; - for standard input.")
+    ],
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BOUND", help="A bound such as latency<=5ms or memory<=2GiB; repeatable."
+        ),
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Write the report with this choice; - for standard output."
+        ),
+    ] = None,
+) -> None:
+    """Choose the best variant of a recorded REPORT under other budgets, without measuring."""
+    from .. import profiler
+    from ..reports import check_writable, write_json
+    from ..reports.table import profile_table
+
+    check_writable(json)
+    selected = profiler.select(report, repeated(budget))
+    if json:
+        write_json(selected, json)
+    if json != "-":
+        print_data(profile_table(selected))

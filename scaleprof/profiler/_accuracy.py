@@ -1,0 +1,93 @@
+"""Give every variant a predicted accuracy, anchored at what is known of the base."""
+
+from collections.abc import Sequence
+
+from ..prediction import (
+    AccuracyLaw,
+    AccuracyQuery,
+    TrainedModel,
+    choose_anchor,
+    fit_accuracy_law,
+    published_anchors,
+    relative_gain_law,
+)
+from ..records import Anchor, Base, Variant, replace
+from ._options import Options
+
+# share of a model's multiply-adds in products of two activations from which it counts as a transformer
+_ATTENTION_SHARE = 0.005
+_ATTENTION = ("aten::scaled_dot_product_attention", "aten::matmul", "aten::bmm", "aten::baddbmm")
+
+
+def describe_base(model: str, base: Variant, options: Options) -> Base:
+    """Find the accuracy that predictions start from.
+
+    Raises:
+        InputError: If the options name a training tag that is not published.
+    """
+    shape = base.cost.input_shape
+    resolution = shape[-1] if len(shape) >= 4 else None
+    if options.base_accuracy is not None:
+        anchor = Anchor(
+            model=model,
+            tag=None,
+            regime=None,
+            metric="top1_percent",
+            value=options.base_accuracy,
+            gmacs=_gmacs(base, options.batch),
+            resolution=resolution,
+            source="given with --base-accuracy",
+        )
+        return Base(model=model, anchor=anchor, accuracy_reason="as given")
+    chosen, reason = choose_anchor(
+        published_anchors(model), tag=options.anchor, resolution=resolution
+    )
+    return Base(model=model, anchor=chosen, accuracy_reason=reason)
+
+
+def with_accuracy(variants: Sequence[Variant], base: Base, options: Options) -> list[Variant]:
+    """Return the variants with predicted accuracies; relative gains if the base's is unknown."""
+    law = _law(variants[0], base, options)
+    return [
+        replace(variant, accuracy=law.predict(_query(variant, options.batch)))
+        for variant in variants
+    ]
+
+
+def _law(base: Variant, known: Base, options: Options) -> AccuracyLaw:
+    anchor = known.anchor
+    transformer = _is_transformer(base)
+    if anchor is None:
+        return relative_gain_law(_gmacs(base, options.batch), family_is_transformer=transformer)
+    resolution = base.cost.input_shape[-1]
+    trained = TrainedModel(
+        # the count at hand where it is the same model: published figures are rounded
+        gmacs=_gmacs(base, options.batch) if anchor.resolution == resolution else anchor.gmacs,
+        metric=anchor.value,
+        resolution=anchor.resolution / resolution if anchor.resolution else 1.0,
+    )
+    return fit_accuracy_law(
+        [trained],
+        regime=anchor.regime,
+        metric=anchor.metric,
+        family_is_transformer=transformer,
+    )
+
+
+def _is_transformer(base: Variant) -> bool:
+    products = sum(row.macs or 0 for row in base.cost.operators if row.operator in _ATTENTION)
+    return products > _ATTENTION_SHARE * base.cost.macs
+
+
+def _query(variant: Variant, batch: int) -> AccuracyQuery:
+    achieved = variant.recipe.achieved
+    return AccuracyQuery(
+        gmacs=_gmacs(variant, batch),
+        width=achieved.get("width", 1.0),
+        depth=achieved.get("depth", 1.0),
+        resolution=achieved.get("resolution", 1.0),
+    )
+
+
+def _gmacs(variant: Variant, batch: int) -> float:
+    return max(variant.cost.macs, 1) / batch / 1e9

@@ -1,0 +1,145 @@
+"""Measure variants, one fresh worker process at a time, within the time that is left."""
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from ..jobs import MEASURE, MeasureReply, MeasureRequest
+from ..models import ConstructorCall
+from ..records import Measurement, Memory, Variant, replace
+from ..timing import Samples, StoppingRule, missing_percentiles, summarise
+from ..workers import Done, Failure
+from ._crew import Crew
+from ._options import Options
+
+# a process must be done at the latest this much before the deadline
+_SLACK = 1.5
+
+
+class Bench:
+    """Everything measured so far, by variant; the clock that says whether there is time for more.
+
+    Args:
+        crew: Workers.
+        options: Conditions.
+        device: Torch device string.
+        deadline: Value of `time.monotonic` by which the job must be done.
+        rule: When a process has sampled enough.
+    """
+
+    def __init__(
+        self, crew: Crew, options: Options, device: str, deadline: float, rule: StoppingRule
+    ) -> None:
+        self._crew = crew
+        self._options = options
+        self._device = device
+        self._rule = rule
+        self._elapsed: list[float] = []
+        self._replies: defaultdict[str, list[MeasureReply]] = defaultdict(list)
+        self.failures: dict[str, Failure] = {}
+        self._last: dict[str, MeasureReply | None] = {}
+        self.deadline = deadline
+
+    @property
+    def processes(self) -> int:
+        """Worker processes so far."""
+        return len(self._elapsed)
+
+    def has_time_for(self, processes: float) -> bool:
+        """Tell whether so many more processes would end before the deadline."""
+        typical = statistics.median(self._elapsed) if self._elapsed else 0.0
+        return time.monotonic() + _SLACK * typical * processes < self.deadline
+
+    def run(self, variant: Variant, *, seed: int = 0) -> None:
+        """Measure a variant in one fresh process.
+
+        Args:
+            variant: The variant.
+            seed: Of weights and inputs.
+        """
+        request = MeasureRequest(
+            call=call_of(variant),
+            inputs=variant.cost.inputs,
+            dtype=self._options.dtype,
+            device=self._device,
+            channels_last=self._options.layout == "nhwc",
+            compiled=self._options.compiled,
+            rule=self._rule,
+            seed=seed,
+        )
+        began = time.monotonic()
+        outcome = self._crew.measure(MEASURE, request, MeasureReply)
+        self._elapsed.append(time.monotonic() - began)
+        self._last[variant.id] = outcome.reply if isinstance(outcome, Done) else None
+        if isinstance(outcome, Done):
+            self._replies[variant.id].append(outcome.reply)
+        else:
+            self.failures[variant.id] = outcome
+
+    def last(self, variant: Variant) -> MeasureReply | None:
+        """Return what the latest process of a variant measured; None if it failed."""
+        return self._last.get(variant.id)
+
+    def measured(self, variant: Variant) -> Variant:
+        """Return the variant with all its measurements pooled, if there are any."""
+        replies = self._replies.get(variant.id)
+        if replies:
+            measurement = pool(variant, replies, self._device)
+        elif variant.id in self.failures:
+            failure = self.failures[variant.id]
+            measurement = Measurement(status=failure.status, reason=failure.reason)
+        else:
+            return variant
+        return _with(variant, measurement)
+
+
+def _with(variant: Variant, measurement: Measurement) -> Variant:
+
+    changed: Variant = replace(variant, measurement=measurement)
+    return changed
+
+
+def call_of(variant: Variant) -> ConstructorCall:
+    """Return the constructor call of a variant's recipe."""
+    recipe = variant.recipe
+    return ConstructorCall(
+        target=recipe.target, arguments=recipe.arguments, callables=recipe.callables
+    )
+
+
+def pool(variant: Variant, replies: Sequence[MeasureReply], device: str) -> Measurement:
+    """Pool what several worker processes measured of a variant."""
+    samples: list[Samples] = [reply.samples for reply in replies]
+    latency = summarise([block.samples for block in samples])
+    on_cpu = device == "cpu"
+    allocated = _largest([reply.allocated for reply in replies])
+    peak = variant.cost.peak_bytes if on_cpu else allocated
+    return Measurement(
+        status="ok",
+        latency_s=latency,
+        peak_bytes=peak,
+        peak_bytes_source="planned" if on_cpu else "allocated",
+        memory=Memory(
+            planned=variant.cost.peak_bytes,
+            allocated=allocated,
+            reserved=_largest([reply.reserved for reply in replies]),
+            process=_largest([reply.process for reply in replies]),
+        ),
+        first_call_s=tuple(block.first_call_s for block in samples),
+        noisy=all(block.noisy for block in samples),
+        timeout=any(block.timeout for block in samples),
+        reasons=_reasons(on_cpu) | missing_percentiles(latency),
+    )
+
+
+def _largest(values: Sequence[int | None]) -> int | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _reasons(on_cpu: bool) -> dict[str, str]:
+    reasons = {"energy_j": "not read by this version"}
+    if on_cpu:
+        untracked = "torch does not track allocations on a CPU"
+        return reasons | {"memory.allocated": untracked, "memory.reserved": untracked}
+    return reasons | {"memory.process": "not read where the device has memory of its own"}

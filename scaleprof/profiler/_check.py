@@ -1,0 +1,141 @@
+"""Measure the choice once more, in fresh processes beside the base, and hold it to the budgets."""
+
+from collections.abc import Sequence
+
+from ..jobs import MeasureReply
+from ..records import Selection, Variant, Verification, replace
+from ..selection import (
+    CONFIDENCE,
+    Budget,
+    Limit,
+    budget_outcome,
+    quantity,
+    resolve_limits,
+    select_variant,
+)
+from ._bench import Bench, pool
+from ._options import Options
+from ._sweep import CHECK_PROCESSES, Sweep
+
+MAX_TRIES = 3
+_ROUNDS = CHECK_PROCESSES // 2
+
+
+def select_and_check(sweep: Sweep, bench: Bench, options: Options, device: str) -> Selection | None:
+    """Choose, measure the choice again, and try the next one when it misses a budget.
+
+    Returns:
+        The choice with its check; None if nothing meets the budgets.
+    """
+    rejected: list[str] = []
+    last: Selection | None = None
+    while len(rejected) < MAX_TRIES:
+        selection = select_variant(
+            list(sweep.variants.values()),
+            sweep.limits,
+            batch=options.batch,
+            confidence=CONFIDENCE,
+            excluded=rejected,
+        )
+        if selection is None:
+            return last
+        if sweep.interrupted or not bench.has_time_for(CHECK_PROCESSES):
+            return last or _unchecked(selection, sweep)
+        last = _check(selection, sweep, options, device, bench, rejected)
+        if last.verified is not False:
+            return last
+        rejected.append(selection.variant)
+    return last
+
+
+def _unchecked(selection: Selection, sweep: Sweep) -> Selection:
+    why = "interrupted" if sweep.interrupted else "no time was left to measure it again"
+    check = Verification(
+        predicted=_known(selection), measured={}, met=None, reason=why, processes=0
+    )
+    checked: Selection = replace(selection, verification=check)
+    return checked
+
+
+def _known(selection: Selection) -> dict[str, float | None]:
+    return {outcome.metric: outcome.value for outcome in selection.budgets}
+
+
+def _check(
+    selection: Selection,
+    sweep: Sweep,
+    options: Options,
+    device: str,
+    bench: Bench,
+    rejected: Sequence[str],
+) -> Selection:
+    chosen = sweep.variants[selection.variant]
+    again, base_again = _measure_beside_base(chosen, sweep, bench, options)
+    check = _remeasured(chosen, again, device)
+    base = _remeasured(sweep.base, base_again, device)
+    limits = _limits(options.budgets, base, sweep, options.batch)
+    outcomes = tuple(budget_outcome(check, limit, batch=options.batch) for limit in limits)
+    met = _all_met([outcome.met for outcome in outcomes])
+    verification = Verification(
+        predicted=_known(selection),
+        measured={outcome.metric: outcome.value for outcome in outcomes},
+        met=met,
+        reason=_explain(met, len(again), [o.text for o in outcomes if o.met is False]),
+        processes=len(again),
+        rejected=tuple(rejected),
+    )
+    changed: Selection = replace(
+        selection, budgets=outcomes, verified=met, verification=verification
+    )
+    return changed
+
+
+def _measure_beside_base(
+    chosen: Variant, sweep: Sweep, bench: Bench, options: Options
+) -> tuple[list[MeasureReply], list[MeasureReply]]:
+    """Measure choice and base in turn, so that what the machine does meanwhile hits both."""
+    again: list[MeasureReply] = []
+    base_again: list[MeasureReply] = []
+    relative = any(budget.relative is not None for budget in options.budgets)
+    for seed in range(1, _ROUNDS + 1):
+        again += _once(sweep, bench, chosen, seed)
+        if relative and chosen.id != "base":
+            base_again += _once(sweep, bench, sweep.base, seed)
+    return again, base_again or (again if chosen.id == "base" else [])
+
+
+def _once(sweep: Sweep, bench: Bench, variant: Variant, seed: int) -> list[MeasureReply]:
+    sweep.measure(variant, seed=seed)
+    reply = bench.last(variant)
+    return [reply] if reply is not None else []
+
+
+def _remeasured(variant: Variant, replies: Sequence[MeasureReply], device: str) -> Variant:
+    """Return the variant with these measurements alone."""
+    if not replies:
+        return variant
+    changed: Variant = replace(variant, measurement=pool(variant, replies, device))
+    return changed
+
+
+def _limits(
+    budgets: Sequence[Budget], base: Variant, sweep: Sweep, batch: int
+) -> tuple[Limit, ...]:
+    if all(quantity(base, budget.metric, batch=batch) is not None for budget in budgets):
+        return resolve_limits(budgets, base, batch=batch)
+    return sweep.limits
+
+
+def _all_met(met: Sequence[bool | None]) -> bool | None:
+    if any(value is False for value in met):
+        return False
+    return None if any(value is None for value in met) else True
+
+
+def _explain(met: bool | None, processes: int, missed: Sequence[str]) -> str:
+    if not processes:
+        return "the choice could not be measured again"
+    how = f"measured again in {processes} fresh processes"
+    if met is None:
+        return f"{how}, but a bounded quantity is unknown there"
+    return f"{how}, missed {', '.join(missed)}" if missed else how

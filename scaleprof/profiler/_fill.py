@@ -1,0 +1,80 @@
+"""The multiplier at which a strategy just fills the budgets.
+
+Only then are strategies comparable side by side: at equal multipliers one of them may use half of the
+budget and another miss it by a hair.
+"""
+
+import math
+from collections.abc import Sequence
+
+from ..records import Variant
+from ..selection import Limit, quantity
+
+# aim this far below a limit that is known with noise, to meet it with confidence
+_MARGIN = 0.955
+# never solve for more than this beyond the multipliers at which the strategy was tried
+_REACH = 2.0
+# FLOPs, activations and latency grow about in proportion to compute where nothing else is known
+_DEFAULT_EXPONENT = 0.85
+
+
+def filling_multiplier(
+    variants: Sequence[Variant], limits: Sequence[Limit], *, batch: int
+) -> float | None:
+    """Return the compute multiplier at which a strategy just meets every limit.
+
+    Args:
+        variants: The strategy's variants, the base among them.
+        limits: Bounds.
+        batch: Items in one forward pass.
+
+    Returns:
+        Its achieved multiplier; None if some bounded quantity is unknown for all variants.
+    """
+    solved = [_solve(variants, limit, batch) for limit in limits]
+    if not solved or any(value is None for value in solved):
+        return None
+    multipliers = [v.recipe.achieved_multiplier or 1.0 for v in variants]
+    best = min(value for value in solved if value is not None)
+    return min(max(best, min(multipliers) / _REACH), max(multipliers) * _REACH)
+
+
+def _solve(variants: Sequence[Variant], limit: Limit, batch: int) -> float | None:
+    points = sorted(_points(variants, limit, batch))
+    if not points:
+        return None
+    sign = 1.0 if limit.budget.bound == "<=" else -1.0
+    exact = all(known.spread == 0 for v in variants
+                if (known := quantity(v, limit.budget.metric, batch=batch)))  # fmt: skip
+    target = sign * math.log(limit.value) + (0.0 if exact else math.log(_MARGIN))
+    return math.exp(_invert(points, target))
+
+
+def _points(variants: Sequence[Variant], limit: Limit, batch: int) -> list[tuple[float, float]]:
+    """Logarithms of multiplier and quantity, the latter so that more compute makes it larger."""
+    sign = 1.0 if limit.budget.bound == "<=" else -1.0
+    points = []
+    for variant in variants:
+        known = quantity(variant, limit.budget.metric, batch=batch)
+        if known is not None and known.value > 0 and known.source != "predicted":
+            multiplier = variant.recipe.achieved_multiplier or 1.0
+            points.append((math.log(multiplier), sign * math.log(known.value)))
+    return points
+
+
+def _invert(points: Sequence[tuple[float, float]], target: float) -> float:
+    """Find where the line through the two points nearest to the target reaches it."""
+    if len(points) == 1:
+        x, y = points[0]
+        return x + (target - y) / _DEFAULT_EXPONENT
+    below = [p for p in points if p[1] <= target]
+    above = [p for p in points if p[1] > target]
+    if below and above:
+        (x0, y0), (x1, y1) = max(below), min(above)
+    else:
+        (x0, y0), (x1, y1) = points[-2:] if below else points[:2]
+    slope = (y1 - y0) / (x1 - x0) if x1 > x0 else _DEFAULT_EXPONENT
+    # noise between two close points must not send the line anywhere
+    slope = min(max(slope, 0.3), 2.0)
+    nearest = (x0, y0) if abs(y0 - target) < abs(y1 - target) else (x1, y1)
+    return nearest[0] + (target - nearest[1]) / slope

@@ -1,0 +1,112 @@
+"""What a user can ask of a profile."""
+
+from collections.abc import Sequence
+
+from ..errors import DeviceError, InputError, RecipeError
+from ..records import Record
+from ..scaling import STRATEGIES
+from ..selection import Budget, parse_budgets
+
+AXES = ("width", "depth", "resolution")
+DTYPES = ("float32", "float16", "bfloat16")
+LAYOUTS = ("nchw", "nhwc")
+MAX_MULTIPLIER = 1000.0
+
+
+class Options(Record, kw_only=True):
+    """Settings of one profile.
+
+    Attributes:
+        budgets: Bounds that the choice must hold; none for a profile without a choice.
+        device: Torch device string, or ``auto``.
+        axes: Axes that may be scaled.
+        dtype: Floating-point type of weights and inputs.
+        batch: Items in one forward pass.
+        layout: ``nchw`` or ``nhwc`` (channels last).
+        compiled: Whether models go through `torch.compile`.
+        strategies: Strategies to compare.
+        multipliers: Compute multipliers at which each strategy is profiled.
+        time_limit_s: Time for the whole job.
+        inputs: Inputs as in ``--input``.
+        base_accuracy: Accuracy of the base in percent; overrides published figures.
+        anchor: Training tag of the published figure to start from.
+        command: The command line, for the record.
+    """
+
+    budgets: tuple[Budget, ...] = ()
+    device: str = "auto"
+    axes: tuple[str, ...] = AXES
+    dtype: str = "float32"
+    batch: int = 1
+    layout: str = "nchw"
+    compiled: bool = False
+    strategies: tuple[str, ...] = tuple(STRATEGIES)
+    multipliers: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    time_limit_s: float = 120.0
+    inputs: tuple[str, ...] = ()
+    base_accuracy: float | None = None
+    anchor: str | None = None
+    command: str | None = None
+
+
+def check_options(options: Options) -> None:
+    """Refuse settings that make no sense, before any work.
+
+    Raises:
+        InputError: With what was expected and what was given.
+    """
+    _check_choice("axis", options.axes, AXES)
+    _check_choice("strategy", options.strategies, tuple(STRATEGIES))
+    _check_choice("dtype", (options.dtype,), DTYPES)
+    _check_choice("layout", (options.layout,), LAYOUTS)
+    _check_batch(options.batch)
+    if not options.time_limit_s > 0:
+        raise InputError(f"`time_limit` must be positive, got {options.time_limit_s:g} s")
+    for multiplier in options.multipliers:
+        if not 1 / MAX_MULTIPLIER <= multiplier <= MAX_MULTIPLIER:
+            raise RecipeError(f"a multiplier must be between 0.001 and 1000, got {multiplier:g}")
+    accuracy = options.base_accuracy
+    if accuracy is not None and not 0 < accuracy < 100:
+        raise InputError(f"`base_accuracy` is in percent, between 0 and 100, got {accuracy:g}")
+    if not options.device:
+        raise DeviceError("`device` is empty", hint="use cpu, cuda:0 or leave it out")
+
+
+def check_count_options(
+    *, batch: int, dtype: str, module_depth: int | None, against: str | None
+) -> None:
+    """Refuse settings of a count that make no sense.
+
+    Raises:
+        InputError: With what was expected and what was given.
+    """
+    _check_choice("dtype", (dtype,), DTYPES)
+    if against is not None:
+        _check_choice("counter", (against,), ("fvcore",))
+    _check_batch(batch)
+    if module_depth is not None and module_depth < 0:
+        raise InputError(f"the depth of modules must be 0 or more, got {module_depth}")
+
+
+def _check_batch(batch: int) -> None:
+    if batch < 1:
+        raise InputError(f"`batch` must be 1 or more, got {batch}", hint="pass --batch 1 or more")
+
+
+def _check_choice(what: str, given: Sequence[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise RecipeError(f"unknown {what} `{name}`", hint=f"choose from {', '.join(known)}")
+    if not given:
+        raise RecipeError(f"no {what} was given", hint=f"choose from {', '.join(known)}")
+
+
+def make_options(budgets: Sequence[str], **settings: object) -> Options:
+    """Parse budgets and check all settings.
+
+    Raises:
+        ScaleprofError: If a budget does not parse, or a setting makes no sense.
+    """
+    options = Options(budgets=parse_budgets(budgets), **settings)  # type: ignore[arg-type]
+    check_options(options)
+    return options

@@ -1,0 +1,196 @@
+"""The conductor: from a model reference to a measured recipe.
+
+knobs → variants → what matters is measured → the rest is predicted → accuracy → choice → check.
+"""
+
+import datetime
+import subprocess
+import time
+from collections.abc import Sequence
+
+from ..devices import DeviceState
+from ..errors import ModelError
+from ..jobs import DEVICE, KNOBS, DeviceRequest, KnobsReply, KnobsRequest
+from ..models import Reference, parse_inputs, parse_reference
+from ..records import Base, Context, Report, Selection, Variant
+from ..selection import Limit, nearest_miss_error, strategies_side_by_side
+from ..timing import StoppingRule
+from ..workers import expect
+from ._accuracy import describe_base, with_accuracy
+from ._bench import Bench
+from ._check import select_and_check
+from ._crew import Crew, libraries_of
+from ._options import Options
+from ._sweep import Progress, Sweep
+
+_SILENT: Progress = lambda _: None  # noqa: E731
+# one process of a sweep samples for a second and a half at most: about 100 samples of a 15 ms model
+RULE = StoppingRule(max_seconds=1.5, warmup_max_seconds=0.7)
+
+
+def profile_model(model: str, options: Options, *, progress: Progress = _SILENT) -> Report:
+    """Profile scaled variants of a model, and choose one if there are budgets.
+
+    Args:
+        model: Model reference.
+        options: Conditions and budgets.
+        progress: Called with a line for every step.
+
+    Returns:
+        The report. Its selection is None without budgets, and when nothing meets them.
+
+    Raises:
+        ScaleprofError: If the model, the input or the device is not as it should be.
+    """
+    began, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
+    reference = parse_reference(model)
+    libraries = libraries_of([reference])
+    with Crew(libraries, device=options.device) as crew:
+        progress("starting")
+        state = _device(crew, options, libraries)
+        crew.uses(state.device.type)
+        progress("looking for knobs")
+        knobs = _knobs(crew, reference, options)
+        base = describe_base(model, knobs.base, options)
+        bench = Bench(crew, options, state.name, began + options.time_limit_s, RULE)
+        sweep = Sweep(model, knobs, options, crew, bench, progress)
+        selection = _run(sweep, bench, base, options, state.name)
+    context = _context(state, options, started, time.monotonic() - began)
+    return _report(context, base, knobs, sweep, selection, options)
+
+
+def _device(crew: Crew, options: Options, libraries: Sequence[str]) -> DeviceState:
+    request = DeviceRequest(name=options.device, libraries=tuple(libraries))
+    return expect(crew.measure(DEVICE, request, DeviceState), f"device `{options.device}`")
+
+
+def _knobs(crew: Crew, reference: Reference, options: Options) -> KnobsReply:
+    request = KnobsRequest(
+        reference=reference,
+        inputs=parse_inputs(options.inputs, batch=options.batch),
+        batch=options.batch,
+        dtype=options.dtype,
+    )
+    knobs = crew.count(KNOBS, request, KnobsReply, f"`{reference.text}`")
+    if not any(knobs.axes[axis].status != "none" for axis in options.axes):
+        reasons = "; ".join(f"{axis}: {knobs.axes[axis].reason}" for axis in options.axes)
+        raise ModelError(f"`{reference.text}` has nothing to scale: {reasons}")
+    return knobs
+
+
+def _run(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) -> Selection | None:
+    """Measure, predict, choose and check; an interruption keeps what there is."""
+    try:
+        _measure(sweep, options)
+    except KeyboardInterrupt:
+        sweep.interrupted = True
+        sweep.notes.append("interrupted: only what was measured until then is here")
+    _finish(sweep, base, options)
+    if not options.budgets:
+        return None
+    selection = select_and_check(sweep, bench, options, device)
+    _finish(sweep, base, options)
+    return selection
+
+
+def _measure(sweep: Sweep, options: Options) -> None:
+    base = sweep.measure(sweep.base)
+    if base.measurement is not None and base.measurement.status != "ok":
+        raise _base_failed(sweep, base)
+    fresh = [
+        v for strategy in options.strategies for v in sweep.resolve(strategy, options.multipliers)
+    ]
+    sweep.measure_all(sweep.worth_measuring(fresh))
+    if options.budgets:
+        sweep.fill_budgets()
+
+
+def _base_failed(sweep: Sweep, base: Variant) -> ModelError:
+    error = sweep.failure(base)
+    return ModelError(f"the base cannot be measured: {error}", hint=error.hint)
+
+
+def _finish(sweep: Sweep, base: Base, options: Options) -> None:
+    """Fill in what is predicted: latency, memory and accuracy."""
+    sweep.predict()
+    for variant in with_accuracy(list(sweep.variants.values()), base, options):
+        sweep.variants[variant.id] = variant
+
+
+def _context(
+    state: DeviceState, options: Options, started: datetime.datetime, elapsed_s: float
+) -> Context:
+    commit = _git_commit()
+    return Context(
+        device=state.device,
+        versions=state.versions,
+        platform=state.platform,
+        flags=state.flags,
+        dtype=options.dtype,
+        layout=options.layout,
+        mode="compile" if options.compiled else "eager",
+        batch=options.batch,
+        command=options.command,
+        started_at=started.isoformat(timespec="seconds"),
+        elapsed_s=round(elapsed_s, 3),
+        git_commit=commit,
+        load=state.load,
+        reasons={} if commit else {"git_commit": "not inside a git repository with a commit"},
+    )
+
+
+def _git_commit() -> str | None:
+    """Commit of the repository in the working directory, with ``+`` if files are changed."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _report(
+    context: Context,
+    base: Base,
+    knobs: KnobsReply,
+    sweep: Sweep,
+    selection: Selection | None,
+    options: Options,
+) -> Report:
+    variants = tuple(sweep.variants.values())
+    limits = sweep.limits if options.budgets else ()
+    strategies = (
+        strategies_side_by_side(variants, options.strategies, limits, batch=options.batch)
+        if limits
+        else ()
+    )
+    return Report(
+        context=context,
+        base=base,
+        axes=knobs.axes,
+        variants=variants,
+        strategies=strategies,
+        selection=selection,
+        selection_reason=None if selection else _why_none(base.model, variants, limits, context),
+        notes=(*sweep.notes, *_accuracy_notes(base)),
+        skipped=tuple(sweep.skipped),
+    )
+
+
+def _accuracy_notes(base: Base) -> list[str]:
+    if base.anchor is None:
+        why = base.accuracy_reason or "no published accuracy is known"
+        return [f"accuracy is relative to the base: {why}; give it with --base-accuracy"]
+    anchor = base.anchor
+    name = f"{anchor.model}.{anchor.tag}" if anchor.tag else anchor.model
+    at = f" at {anchor.resolution} px" if anchor.resolution else ""
+    return [f"accuracy is predicted from {name}, {anchor.value:.2f} %{at} ({anchor.source})"]
+
+
+def _why_none(
+    model: str, variants: Sequence[Variant], limits: Sequence[Limit], context: Context
+) -> str:
+    if not limits:
+        return "no budget was given: nothing was chosen (--budget 'latency<=2x')"
+    error = nearest_miss_error(model, variants, limits, batch=context.batch)
+    return f"{error}; {error.hint}" if error.hint else str(error)

@@ -1,0 +1,211 @@
+"""The variants of one profile: resolve them, measure those that matter, keep what is known of each."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from ..errors import ScaleprofError
+from ..jobs import SCALE, KnobsReply, ScaleReply, ScaleRequest
+from ..records import Variant, replace
+from ..selection import Limit, meets, quantity, resolve_limits
+from ..workers import Failure, failure_error
+from ._bench import Bench
+from ._crew import Crew
+from ._fill import filling_multiplier
+from ._options import Options
+from ._predict import with_predictions
+
+Progress = Callable[[str], None]
+
+# processes kept free at the end for checking the choice: two of it and two of the base
+CHECK_PROCESSES = 4
+# a variant expected this far beyond a limit, or this far below it, does not change the choice
+_TOO_SLOW = 1.6
+_TOO_FAST = 3.0
+# multipliers closer than this are the same question
+_SAME = 0.015
+# a strategy fills a budget if it comes this near to it
+_FILLED = 0.93
+_FILL_ROUNDS = 2
+
+
+class Sweep:
+    """All variants, by identifier in the order they were found.
+
+    Args:
+        model: The model reference, for messages.
+        knobs: What scaling needs to know about the model.
+        options: Conditions.
+        crew: Workers.
+        bench: Measurements.
+        progress: Called with a line for every step.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        knobs: KnobsReply,
+        options: Options,
+        crew: Crew,
+        bench: Bench,
+        progress: Progress,
+    ) -> None:
+        self.variants: dict[str, Variant] = {}
+        self.skipped: list[str] = []
+        self.notes: list[str] = []
+        self.interrupted = False
+        self._model = model
+        self._knobs = knobs
+        self._options = options
+        self._crew = crew
+        self._bench = bench
+        self._progress = progress
+        # the base is every strategy at multiplier 1
+        self._keep(replace(knobs.base, strategies=options.strategies))
+
+    @property
+    def base(self) -> Variant:
+        """The base, as far as it is measured."""
+        return self.variants["base"]
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """The budgets in base units, by what is known of the base now."""
+        return resolve_limits(self._options.budgets, self.base, batch=self._options.batch)
+
+    def resolve(self, strategy: str, multipliers: Iterable[float]) -> list[Variant]:
+        """Resolve a strategy at some multipliers; return the variants that are new."""
+        request = ScaleRequest(
+            model=self._model,
+            knobs=self._knobs,
+            strategy=strategy,
+            multipliers=tuple(m for m in multipliers if abs(math.log(m)) > _SAME),
+            axes=self._options.axes,
+            dtype=self._options.dtype,
+        )
+        outcome = self._crew.try_count(SCALE, request, ScaleReply)
+        if isinstance(outcome, Failure):
+            self.skipped.append(f"strategy {strategy}: {outcome.reason}")
+            return []
+        self.skipped += [text for text in outcome.reply.skipped if text not in self.skipped]
+        return [v for found in outcome.reply.variants if (v := self._add(found, strategy))]
+
+    def _add(self, variant: Variant, strategy: str) -> Variant | None:
+        known = self.variants.get(variant.id)
+        if known is None:
+            self._keep(replace(variant, strategies=(strategy,)))
+            return self.variants[variant.id]
+        if strategy not in known.strategies:
+            self._keep(replace(known, strategies=(*known.strategies, strategy)))
+        return None
+
+    def _keep(self, variant: Variant) -> None:
+        self.variants[variant.id] = variant
+
+    def measure(self, variant: Variant, *, seed: int = 0) -> Variant:
+        """Measure a variant in one more process, and return it with all its measurements."""
+        self._progress(f"measuring {variant.recipe.strategy} ×{_multiplier(variant):.2f}")
+        self._bench.run(variant, seed=seed)
+        measured = self._bench.measured(self.variants[variant.id])
+        self._keep(measured)
+        return measured
+
+    def failure(self, variant: Variant) -> ScaleprofError:
+        """Return the error of a variant that could not be measured."""
+        return failure_error(self._bench.failures[variant.id], f"`{self._model}`")
+
+    def measure_all(self, variants: Iterable[Variant]) -> None:
+        """Measure variants in turn, as long as there is time."""
+        for variant in variants:
+            if self.variants[variant.id].measurement is not None:
+                continue
+            if not self._bench.has_time_for(1 + self._reserve):
+                self._note_time()
+                return
+            self.measure(variant)
+
+    @property
+    def _reserve(self) -> int:
+        return CHECK_PROCESSES if self._options.budgets else 0
+
+    def _note_time(self) -> None:
+        text = "the time limit ended the sweep; variants marked ~ are predicted (--time-limit)"
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def predict(self) -> None:
+        """Predict every variant from the measured others."""
+        on_cpu = (
+            self.base.measurement is None or self.base.measurement.peak_bytes_source == "planned"
+        )
+        for variant in with_predictions(list(self.variants.values()), on_cpu=on_cpu):
+            self._keep(variant)
+
+    def worth_measuring(self, variants: Sequence[Variant]) -> list[Variant]:
+        """Order variants by how near to the limits they are expected, without the hopeless ones."""
+        limits = self.limits
+        if not limits:
+            return sorted(variants, key=lambda v: v.cost.macs)
+        room = {v.id: self._room(v, limits) for v in variants}
+        near = [v for v in variants if -math.log(_TOO_SLOW) < room[v.id] < math.log(_TOO_FAST)]
+        return sorted(near, key=lambda v: abs(room[v.id]))
+
+    def _room(self, variant: Variant, limits: Sequence[Limit]) -> float:
+        """Logarithm of the room a variant is expected to leave under its tightest limit."""
+        rooms = [self._room_under(variant, limit) for limit in limits]
+        return min(rooms)
+
+    def _room_under(self, variant: Variant, limit: Limit) -> float:
+        metric, batch = limit.budget.metric, self._options.batch
+        known = quantity(variant, metric, batch=batch)
+        if known is None:
+            base = quantity(self.base, metric, batch=batch)
+            if base is None:
+                return 0.0
+            growth = _growth(variant, self.base)
+            value = base.value * growth if limit.budget.bound == "<=" else base.value / growth
+        else:
+            value = known.value
+        room = math.log(limit.value / value) if value > 0 else math.inf
+        return room if limit.budget.bound == "<=" else -room
+
+    def fill_budgets(self) -> None:
+        """Add and measure, for each strategy, the variant that just fills the budgets."""
+        for _ in range(_FILL_ROUNDS):
+            fresh: list[Variant] = []
+            for strategy in self._options.strategies:
+                multiplier = self._unfilled(strategy)
+                if multiplier is not None:
+                    fresh += self.resolve(strategy, [multiplier])
+            self.measure_all(fresh)
+
+    def _unfilled(self, strategy: str) -> float | None:
+        """Return the multiplier to try next, or None if the strategy fills the budgets already."""
+        limits, batch = self.limits, self._options.batch
+        own = [v for v in self.variants.values() if strategy in v.strategies]
+        if len(own) < 2 or any(self._fills(v, limits) for v in own):
+            return None
+        wanted = filling_multiplier(own, limits, batch=batch)
+        tried = [_multiplier(v) for v in own]
+        if wanted is None or any(abs(math.log(wanted / m)) < _SAME for m in tried):
+            return None
+        return wanted
+
+    def _fills(self, variant: Variant, limits: Sequence[Limit]) -> bool:
+        if not meets(variant, limits, batch=self._options.batch, confidence=0.95):
+            return False
+        known = [
+            quantity(variant, limit.budget.metric, batch=self._options.batch) for limit in limits
+        ]
+        sources = {q.source for q in known if q is not None}
+        return "predicted" not in sources and self._room(variant, limits) < -math.log(_FILLED)
+
+
+def _multiplier(variant: Variant) -> float:
+    return variant.recipe.achieved_multiplier or variant.recipe.multiplier
+
+
+def _growth(variant: Variant, base: Variant) -> float:
+    """Factor by which latency is expected to grow before anything is known of the device."""
+    macs = variant.cost.macs / max(base.cost.macs, 1)
+    activations = variant.cost.activations / max(base.cost.activations, 1)
+    return math.sqrt(max(macs, 1e-9) * max(activations, 1e-9))
