@@ -21,7 +21,7 @@ class Record(Struct, frozen=True):
     """A value that is written to a report: immutable, named fields only."""
 
 
-class InputSpec(Record, kw_only=True):
+class InputSpec(Record, frozen=True, kw_only=True):
     """One tensor a model is called with.
 
     Attributes:
@@ -37,7 +37,7 @@ class InputSpec(Record, kw_only=True):
     name: str | None = None
 
 
-class Coverage(Record, kw_only=True):
+class Coverage(Record, frozen=True, kw_only=True):
     """Which operators a total includes, and which it could not.
 
     Attributes:
@@ -55,7 +55,7 @@ class Coverage(Record, kw_only=True):
     unknown_output_share: float
 
 
-class OperatorCost(Record, kw_only=True):
+class OperatorCost(Record, frozen=True, kw_only=True):
     """All calls of one operator in a forward pass.
 
     Attributes:
@@ -77,7 +77,7 @@ class OperatorCost(Record, kw_only=True):
     written_bytes: Count
 
 
-class ModuleCost(Record, kw_only=True):
+class ModuleCost(Record, frozen=True, kw_only=True):
     """One module with everything that runs inside it.
 
     Attributes:
@@ -99,7 +99,7 @@ class ModuleCost(Record, kw_only=True):
     traffic_bytes: Count
 
 
-class Cost(Record, kw_only=True):
+class Cost(Record, frozen=True, kw_only=True):
     """What one forward pass of one batch needs, counted without running it.
 
     Attributes:
@@ -135,7 +135,7 @@ class Cost(Record, kw_only=True):
     modules: tuple[ModuleCost, ...] | None = None
 
 
-class CountedModel(Cost, kw_only=True):
+class CountedModel(Cost, frozen=True, kw_only=True):
     """The cost of a model under the reference the user gave.
 
     Attributes:
@@ -145,7 +145,7 @@ class CountedModel(Cost, kw_only=True):
     model: str
 
 
-class ComparedOperator(Record, kw_only=True):
+class ComparedOperator(Record, frozen=True, kw_only=True):
     """One group of operators in two counts.
 
     Attributes:
@@ -161,7 +161,7 @@ class ComparedOperator(Record, kw_only=True):
     why: str | None = None
 
 
-class Comparison(Record, kw_only=True):
+class Comparison(Record, frozen=True, kw_only=True):
     """A count beside a second opinion.
 
     Attributes:
@@ -175,14 +175,14 @@ class Comparison(Record, kw_only=True):
     operators: tuple[ComparedOperator, ...]
 
 
-class CountFailure(Record, kw_only=True):
+class CountFailure(Record, frozen=True, kw_only=True):
     """A model that could not be counted, and why."""
 
     model: str
     reason: str
 
 
-class Counts(Record, kw_only=True):
+class Counts(Record, frozen=True, kw_only=True):
     """What ``scaleprof count --json`` writes."""
 
     schema: str = COUNTS_SCHEMA
@@ -191,7 +191,7 @@ class Counts(Record, kw_only=True):
     comparisons: tuple[Comparison, ...] = ()
 
 
-class Axis(Record, kw_only=True):
+class Axis(Record, frozen=True, kw_only=True):
     """One scaling axis of one model.
 
     Attributes:
@@ -211,7 +211,7 @@ class Axis(Record, kw_only=True):
     flops_exponent: float | None = None
 
 
-class Recipe(Record, kw_only=True):
+class Recipe(Record, frozen=True, kw_only=True):
     """One concrete choice: a factor per axis, and the constructor call it resolves to.
 
     Attributes:
@@ -222,7 +222,7 @@ class Recipe(Record, kw_only=True):
         achieved_multiplier: FLOPs of the variant over FLOPs of the base, as counted.
         target: What is called, ``module:qualname``.
         arguments: Its arguments. Callables are ``module:qualname`` strings, named in `callables`.
-        callables: Paths inside `arguments` (``norm_layer``, ``block_args.0.act``) that are callables.
+        callables: Paths inside `arguments` (``norm_layer``, ``args.0.act``) that are callables.
         imports: Import lines that `call` needs.
         call: One Python expression that builds the variant.
     """
@@ -239,7 +239,7 @@ class Recipe(Record, kw_only=True):
     call: str
 
 
-class LatencyMeasurement(Record, kw_only=True):
+class LatencyMeasurement(Record, frozen=True, kw_only=True):
     """Latency of one forward pass of one batch, in seconds.
 
     Attributes:
@@ -259,7 +259,7 @@ class LatencyMeasurement(Record, kw_only=True):
     processes: tuple[Count, ...]
 
 
-class Memory(Record, kw_only=True):
+class Memory(Record, frozen=True, kw_only=True):
     """Memory of one forward pass in bytes, each kind under its own name.
 
     Attributes:
@@ -275,7 +275,7 @@ class Memory(Record, kw_only=True):
     process: Count | None = None
 
 
-class Measurement(Record, kw_only=True):
+class Measurement(Record, frozen=True, kw_only=True):
     """All raw samples of a variant on a device, with the conditions.
 
     Attributes:
@@ -307,7 +307,7 @@ class Measurement(Record, kw_only=True):
     reasons: dict[str, str] = {}
 
 
-class LatencyBand(Record, kw_only=True):
+class LatencyBand(Record, frozen=True, kw_only=True):
     """Predicted latency in seconds: the median of the prediction and its 90 % band."""
 
     p50: float
@@ -315,7 +315,7 @@ class LatencyBand(Record, kw_only=True):
     p95: float
 
 
-class BytesBand(Record, kw_only=True):
+class BytesBand(Record, frozen=True, kw_only=True):
     """Predicted bytes: the mean of the prediction and its 90 % band."""
 
     mean: float
@@ -323,7 +323,7 @@ class BytesBand(Record, kw_only=True):
     p95: float
 
 
-class Prediction(Record, kw_only=True):
+class Prediction(Record, frozen=True, kw_only=True):
     """What a variant is expected to take, before or without measuring it.
 
     Attributes:
@@ -339,7 +339,7 @@ class Prediction(Record, kw_only=True):
     reasons: dict[str, str] = {}
 
 
-class Accuracy(Record, kw_only=True):
+class Accuracy(Record, frozen=True, kw_only=True):
     """Predicted accuracy of a variant that nobody trained.
 
     Attributes:
@@ -360,7 +360,7 @@ class Accuracy(Record, kw_only=True):
     reason: str | None = None
 
 
-class Variant(Record, kw_only=True):
+class Variant(Record, frozen=True, kw_only=True):
     """A recipe with everything that is known about the model it builds.
 
     Attributes:
@@ -382,7 +382,7 @@ class Variant(Record, kw_only=True):
     accuracy: Accuracy | None = None
 
 
-class Device(Record, kw_only=True):
+class Device(Record, frozen=True, kw_only=True):
     """The device that was measured.
 
     Attributes:
@@ -402,7 +402,7 @@ class Device(Record, kw_only=True):
     driver: str | None
 
 
-class Context(Record, kw_only=True):
+class Context(Record, frozen=True, kw_only=True):
     """Conditions of a profile: everything that can change a measurement.
 
     Attributes:
@@ -437,7 +437,7 @@ class Context(Record, kw_only=True):
     reasons: dict[str, str] = {}
 
 
-class Anchor(Record, kw_only=True):
+class Anchor(Record, frozen=True, kw_only=True):
     """A published or given accuracy that predictions start from.
 
     Attributes:
@@ -461,7 +461,7 @@ class Anchor(Record, kw_only=True):
     source: str
 
 
-class Base(Record, kw_only=True):
+class Base(Record, frozen=True, kw_only=True):
     """The model that is scaled.
 
     Attributes:
@@ -477,7 +477,7 @@ class Base(Record, kw_only=True):
     accuracy_reason: str | None = None
 
 
-class BudgetOutcome(Record, kw_only=True):
+class BudgetOutcome(Record, frozen=True, kw_only=True):
     """One budget, and how the chosen variant stands to it.
 
     Attributes:
@@ -499,7 +499,7 @@ class BudgetOutcome(Record, kw_only=True):
     met: bool | None = None
 
 
-class StrategyResult(Record, kw_only=True):
+class StrategyResult(Record, frozen=True, kw_only=True):
     """The best variant of one strategy under the budgets.
 
     Attributes:
@@ -515,7 +515,7 @@ class StrategyResult(Record, kw_only=True):
     reason: str | None = None
 
 
-class Verification(Record, kw_only=True):
+class Verification(Record, frozen=True, kw_only=True):
     """The choice measured once more, in fresh processes beside the base.
 
     Attributes:
@@ -535,7 +535,7 @@ class Verification(Record, kw_only=True):
     rejected: tuple[str, ...] = ()
 
 
-class Selection(Record, kw_only=True):
+class Selection(Record, frozen=True, kw_only=True):
     """The chosen recipe, why the others lost, and the measured check of the choice.
 
     Attributes:
@@ -562,7 +562,7 @@ class Selection(Record, kw_only=True):
     reason: str | None = None
 
 
-class Report(Record, kw_only=True):
+class Report(Record, frozen=True, kw_only=True):
     """What ``scaleprof profile --json`` writes: a profile, and a selection if there is a budget.
 
     Attributes:

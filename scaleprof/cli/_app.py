@@ -11,7 +11,7 @@ from . import build, count, profile, schema, select
 
 app = typer.Typer(
     name="scaleprof",
-    help="Measure scaled variants of a torch model on your device, and pick the best under a budget.",
+    help="Measure scaled variants of a torch model, and pick the best under a budget.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

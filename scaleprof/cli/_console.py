@@ -26,7 +26,7 @@ def status() -> Iterator[Callable[[str], None]]:
     from rich.console import Console
 
     with Console(stderr=True).status("starting") as shown:
-        yield lambda text: shown.update(text)
+        yield shown.update
 
 
 @contextmanager

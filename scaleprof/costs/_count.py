@@ -105,7 +105,8 @@ def _attributing(
     if not active:
         yield
         return
-    names = {id(child): path for path, child in reversed(paths.items())}
+    # a module with several paths is known by its first
+    names = {id(child): path for path, child in reversed(list(paths.items()))}
     stack: list[str | None] = []
 
     def enter(child: nn.Module, _: Any) -> None:

@@ -1,8 +1,8 @@
 """One pass over a model on the meta device that counts everything it needs.
 
-The counter is a dispatch mode: torch hands it every operator that a forward pass calls, in inference
-mode before they are split into smaller ones, with tensors that have shapes but no data. See
-``docs/design/0002-counting-by-dispatch-on-meta.md`` for why, and what the others do.
+The counter is a dispatch mode: torch hands it every operator that a forward pass calls, in
+inference mode before they are split into smaller ones, with tensors that have shapes but no data.
+See ``docs/design/0002-counting-by-dispatch-on-meta.md`` for why, and what the others do.
 """
 
 import weakref
@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from . import _ledger
-from ._direct import DIRECT, PRODUCTS
+from ._direct import DIRECT, PRODUCTS, Direct
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class LiveBytes:
         self.now += size
 
 
-class CostCounter(TorchDispatchMode):
+class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count operators while it is active; use it under `torch.inference_mode`.
 
     Attributes:
@@ -84,7 +84,7 @@ class CostCounter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operators: dict[str, Tally] = {}
         self.live = LiveBytes()
         self.current_module: str | None = None
@@ -103,8 +103,8 @@ class CostCounter(TorchDispatchMode):
         direct = DIRECT.get(func)
         if direct is not None:
             got = direct(*args, **kwargs)
-            if got is not NotImplemented:
-                self._record(func, args, kwargs, *got)
+            if got is not None:
+                self._record(func, args, kwargs, got)
                 return got.output
         kind, _ = self._look_up(func)
         if kind == "composite":
@@ -140,10 +140,9 @@ class CostCounter(TorchDispatchMode):
         func: OpOverload,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        out: Any,
-        macs: int,
-        activations: int,
+        result: Direct,
     ) -> None:
+        out, macs, activations = result
         inputs = [*_tensors(args), *_tensors(kwargs.values())] if kwargs else list(_tensors(args))
         outputs = [out] if type(out) is Tensor else list(_tensors((out,)))
         moved = _moves_data(func, inputs, outputs)

@@ -1,10 +1,10 @@
 """Operators whose cost and output follow from shapes alone, without asking torch.
 
-Counting sees operators before torch splits them (``linear`` rather than transpose and ``addmm``), so
+Counting sees operators before torch splits them (``linear``, not transpose and ``addmm``), so that
 a handful of them make up most of a model. Each function here takes the operator's arguments on the
-meta device and returns its output with its multiply-adds and activations, or `NotImplemented` when
-the arguments are not the plain case; torch's own, slower, path then does the work. Formulas are those
-of `torch.utils.flop_counter`, in MACs, half of its FLOPs.
+meta device and returns its output with its multiply-adds and activations, or None when the
+arguments are not the plain case; torch's own, slower, path then does the work. Formulas are those of
+`torch.utils.flop_counter`, in MACs, half of its FLOPs.
 """
 
 import math
@@ -25,11 +25,11 @@ class Direct(NamedTuple):
     activations: int
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Direct:
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Direct | None:
     """Multiply by a weight matrix: every output is a dot product over the input features."""
     out_features, in_features = weight.shape
     if x.shape[-1] != in_features:
-        return NotImplemented
+        return None
     out = x.new_empty((*x.shape[:-1], out_features))
     elements = out.numel()
     return Direct(out, elements * in_features, elements)
@@ -43,12 +43,12 @@ def convolution(
     padding: list[int] | int = 0,
     dilation: list[int] | int = 1,
     groups: int = 1,
-) -> Direct:
+) -> Direct | None:
     """Convolve: every output is a dot product over one group's channels and the kernel."""
     out_channels, group_channels, *kernel = weight.shape
     sizes = x.shape[2:]
     if x.dim() != weight.dim() or x.shape[1] != group_channels * groups or not sizes:
-        return NotImplemented
+        return None
     steps = zip(
         sizes,
         kernel,
@@ -59,7 +59,7 @@ def convolution(
     )
     out_sizes = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in steps]
     if min(out_sizes) < 1:
-        return NotImplemented
+        return None
     out = _like_layout(x, (x.shape[0], out_channels, *out_sizes))
     elements = out.numel()
     return Direct(out, elements * group_channels * math.prod(kernel), elements)
@@ -82,10 +82,10 @@ def _like_layout(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     return x.new_empty(shape)
 
 
-def matmul(a: Tensor, b: Tensor) -> Direct:
+def matmul(a: Tensor, b: Tensor) -> Direct | None:
     """Multiply matrices or batches of them; with vectors torch counts nothing, nor do we here."""
     if a.dim() < 2 or b.dim() < 2:
-        return NotImplemented
+        return None
     out = torch.matmul(a, b)
     elements = out.numel()
     return Direct(out, elements * a.shape[-1], elements)
@@ -99,45 +99,45 @@ def attention(
     dropout_p: float = 0.0,
     is_causal: bool = False,
     **_: Any,
-) -> Direct:
+) -> Direct | None:
     """Attend: scores (queries x keys) and their product with the values, causal or not.
 
     Query (..., H, L, D), key (..., H, S, D) and value (..., H, S, V) give (..., H, L, V).
     """
-    *_, length, depth = query.shape
+    depth = query.shape[-1]
     keys, value_depth = value.shape[-2:]
     if query.dim() < 2 or key.shape[-1] != depth or key.shape[-2] != keys:
-        return NotImplemented
+        return None
     out = query.new_empty((*query.shape[:-1], value_depth))
     rows = query.numel() // max(depth, 1)
     return Direct(out, rows * keys * (depth + value_depth), rows * keys + rows * value_depth)
 
 
-def same_as_input(x: Tensor, *_: Any, **__: Any) -> Direct:
+def same_as_input(x: Tensor, *_: Any, **__: Any) -> Direct | None:
     """Return a new tensor of the input's shape and layout (norms, activations)."""
     return Direct(torch.empty_like(x), 0, 0)
 
 
-def input_itself(x: Tensor, *_: Any, **__: Any) -> Direct:
+def input_itself(x: Tensor, *_: Any, **__: Any) -> Direct | None:
     """Return the input (in-place operators)."""
     return Direct(x, 0, 0)
 
 
-def dropout(x: Tensor, p: float, train: bool) -> Direct:
+def dropout(x: Tensor, p: float, train: bool) -> Direct | None:
     """Return the input, as dropout does in inference."""
     return Direct(torch.empty_like(x) if train else x, 0, 0)
 
 
-def binary(x: Tensor, y: Any, *_: Any, **__: Any) -> Direct:
-    """Combine two tensors of one type where one has the shape of the output, or one and a number."""
+def binary(x: Tensor, y: Any, *_: Any, **__: Any) -> Direct | None:
+    """Combine two tensors of one type, one of the output's shape; or a tensor and a number."""
     if not isinstance(y, Tensor):
         plain = isinstance(y, int) or x.is_floating_point()
-        return Direct(torch.empty_like(x), 0, 0) if plain else NotImplemented
+        return Direct(torch.empty_like(x), 0, 0) if plain else None
     if x.dtype != y.dtype:
-        return NotImplemented
+        return None
     if _expands_to(y, x):
         return Direct(torch.empty_like(x), 0, 0)
-    return Direct(torch.empty_like(y), 0, 0) if _expands_to(x, y) else NotImplemented
+    return Direct(torch.empty_like(y), 0, 0) if _expands_to(x, y) else None
 
 
 def _expands_to(small: Tensor, large: Tensor) -> bool:
@@ -149,16 +149,16 @@ def _expands_to(small: Tensor, large: Tensor) -> bool:
     )
 
 
-def mean(x: Tensor, dim: list[int] | None, keepdim: bool = False, **kwargs: Any) -> Direct:
+def mean(x: Tensor, dim: list[int] | None, keepdim: bool = False, **kwargs: Any) -> Direct | None:
     """Average over some dimensions."""
     if not dim or kwargs:
-        return NotImplemented
+        return None
     gone = {d % x.dim() for d in dim}
     sizes = [1 if d in gone else n for d, n in enumerate(x.shape) if keepdim or d not in gone]
     return Direct(x.new_empty(sizes), 0, 0)
 
 
-DIRECT: dict[Any, Callable[..., Direct]] = {
+DIRECT: dict[Any, Callable[..., Direct | None]] = {
     aten.linear.default: linear,
     aten.conv1d.default: convolution,
     aten.conv2d.default: convolution,

@@ -57,7 +57,7 @@ def fvcore_comparison(
             operator=name,
             ours=ours.get(name),
             theirs=theirs.get(name),
-            why=_explain(name, ours.get(name), theirs.get(name), unsupported),
+            why=_explain(ours.get(name), theirs.get(name), unsupported),
         )
         for name in {*ours, *theirs}
     ]
@@ -89,9 +89,7 @@ def _random(spec: InputSpec) -> torch.Tensor:
     return torch.randn(spec.shape, dtype=dtype)
 
 
-def _explain(
-    name: str, ours: int | None, theirs: int | None, unsupported: Mapping[str, int]
-) -> str | None:
+def _explain(ours: int | None, theirs: int | None, unsupported: Mapping[str, int]) -> str | None:
     if ours is None:
         return "no multiply-adds of a convolution or matrix product: not in our MACs"
     if theirs is None:

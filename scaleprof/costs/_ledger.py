@@ -54,7 +54,8 @@ _LOOKUP = """
     embedding embedding_bag _embedding_bag gather index index_add index_copy index_fill index_put
     index_put_ index_select masked_fill masked_select masked_scatter one_hot scatter scatter_
     scatter_add scatter_add_ scatter_reduce select_scatter slice_scatter take take_along_dim where
-    index_add_ index_copy_ index_fill_ masked_scatter_ scatter_reduce_ _index_put_impl_ _unsafe_index
+    index_add_ index_copy_ index_fill_ masked_scatter_ scatter_reduce_ _index_put_impl_
+    _unsafe_index
 """
 _CREATION = """
     arange bernoulli bernoulli_ empty empty_like empty_permuted empty_strided eye fill_ full

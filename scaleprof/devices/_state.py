@@ -5,7 +5,7 @@ from ..records import Device, Record
 Flags = dict[str, str | int | bool]
 
 
-class DeviceState(Record, kw_only=True):
+class DeviceState(Record, frozen=True, kw_only=True):
     """A device with its software and settings.
 
     Attributes:

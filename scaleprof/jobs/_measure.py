@@ -55,7 +55,7 @@ def _forward(request: MeasureRequest) -> Callable[[], Any]:
     module = build_module(request.call).eval().to(device, getattr(torch, request.dtype))
     args, kwargs = _random_inputs(request.inputs, device, request.seed)
     if request.channels_last:
-        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module = module.to(memory_format=torch.channels_last)
         args = tuple(_channels_last(tensor) for tensor in args)
     run: Any = torch.compile(module) if request.compiled else module
     return lambda: run(*args, **kwargs)

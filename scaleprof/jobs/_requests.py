@@ -1,7 +1,7 @@
 """What the parent asks of its workers: requests and replies, without torch."""
 
 from ..models import ConstructorCall, Reference
-from ..records import Axis, Cost, CountedModel, InputSpec, Record, Variant
+from ..records import Axis, Cost, InputSpec, Record, Variant
 from ..timing import Samples, StoppingRule
 
 COUNT = "scaleprof.jobs._count:count_reference"
@@ -14,7 +14,7 @@ MEASURE = "scaleprof.jobs._measure:measure_variant"
 BUILD = "scaleprof.jobs._count:check_build"
 
 
-class CountRequest(Record, kw_only=True):
+class CountRequest(Record, frozen=True, kw_only=True):
     """Count one model.
 
     Attributes:
@@ -32,26 +32,26 @@ class CountRequest(Record, kw_only=True):
     module_depth: int | None = None
 
 
-class ListRequest(Record, kw_only=True):
+class ListRequest(Record, frozen=True, kw_only=True):
     """List the models that a pattern stands for."""
 
     pattern: str
 
 
-class ModelList(Record, kw_only=True):
+class ModelList(Record, frozen=True, kw_only=True):
     """References, in the source's order."""
 
     models: tuple[str, ...]
 
 
-class DeviceRequest(Record, kw_only=True):
+class DeviceRequest(Record, frozen=True, kw_only=True):
     """Describe a device."""
 
     name: str
     libraries: tuple[str, ...] = ()
 
 
-class KnobsRequest(Record, kw_only=True):
+class KnobsRequest(Record, frozen=True, kw_only=True):
     """Find the knobs of a model."""
 
     reference: Reference
@@ -60,7 +60,7 @@ class KnobsRequest(Record, kw_only=True):
     dtype: str = "float32"
 
 
-class KnobsReply(Record, kw_only=True):
+class KnobsReply(Record, frozen=True, kw_only=True):
     """The knobs of a model, and where it comes from."""
 
     call: ConstructorCall
@@ -71,7 +71,7 @@ class KnobsReply(Record, kw_only=True):
     base: Variant
 
 
-class ScaleRequest(Record, kw_only=True):
+class ScaleRequest(Record, frozen=True, kw_only=True):
     """Resolve one strategy at several multipliers."""
 
     model: str
@@ -82,14 +82,14 @@ class ScaleRequest(Record, kw_only=True):
     dtype: str = "float32"
 
 
-class ScaleReply(Record, kw_only=True):
+class ScaleReply(Record, frozen=True, kw_only=True):
     """Variants that build and run, and why the others do not."""
 
     variants: tuple[Variant, ...]
     skipped: tuple[str, ...]
 
 
-class MeasureRequest(Record, kw_only=True):
+class MeasureRequest(Record, frozen=True, kw_only=True):
     """Measure one variant in this worker process.
 
     Attributes:
@@ -113,7 +113,7 @@ class MeasureRequest(Record, kw_only=True):
     seed: int = 0
 
 
-class MeasureReply(Record, kw_only=True):
+class MeasureReply(Record, frozen=True, kw_only=True):
     """What one worker process measured of one variant; memory in bytes, None where unknown."""
 
     samples: Samples
@@ -122,7 +122,7 @@ class MeasureReply(Record, kw_only=True):
     process: int | None
 
 
-class BuildRequest(Record, kw_only=True):
+class BuildRequest(Record, frozen=True, kw_only=True):
     """Build a call and run it on the meta device, to see that both work.
 
     Attributes:

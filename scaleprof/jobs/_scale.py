@@ -1,7 +1,5 @@
 """Jobs that find knobs and resolve recipes."""
 
-import msgspec
-
 from ..errors import RecipeError
 from ..knobs import Knobs, base_variant, find_knobs, resolve_strategy
 from ..models import resolve_model, with_dtype

@@ -1,4 +1,4 @@
-"""Importing this runs a tiny count, so that what torch loads at the first use is there to be forked.
+"""Importing this runs a tiny count: what torch loads at the first use is then there to be forked.
 
 It touches no device and starts no thread: all tensors are without data.
 """

@@ -37,12 +37,12 @@ def _recording(model_class: type, calls: dict[type, Bound]) -> Iterator[None]:
     owners = [owner for owner in owners if owner is not nn.Module]
     originals = {owner: vars(owner)["__init__"] for owner in owners}
     for owner, original in originals.items():
-        owner.__init__ = _recorder(owner, original, model_class, calls)  # type: ignore[misc]
+        setattr(owner, "__init__", _recorder(owner, original, model_class, calls))  # noqa: B010
     try:
         yield
     finally:
         for owner, original in originals.items():
-            owner.__init__ = original  # type: ignore[misc]
+            setattr(owner, "__init__", original)  # noqa: B010
 
 
 def _recorder(

@@ -1,8 +1,8 @@
 """Find which constructor arguments are a model's knobs by doubling each and looking at what moves.
 
 An argument turns *width* if sizes of weights move and no module comes or goes, *depth* if modules
-are added that look like those that were there, and nothing otherwise. Only arguments that are numbers
-or sequences of numbers are tried. Names are used as a veto alone: class counts, vocabularies and
+are added that look like those that were there, and nothing otherwise. Only arguments that are
+numbers or sequences of numbers are tried. Names are used as a veto alone: class counts, vocabularies and
 image sizes grow weights too, and are not width.
 """
 

@@ -1,8 +1,8 @@
 """Turn factors into constructor calls that build, as near to the target compute as rounding allows.
 
 Coarse axes are rounded first (resolution, then depth); a finer one that the strategy also scales
-takes up what they leave. Factors before rounding are *nominal*; those of the model that was built, and
-its counted compute, are *achieved*.
+takes up what they leave. Factors before rounding are *nominal*; those of the model that was built,
+and its counted compute, are *achieved*.
 """
 
 import math

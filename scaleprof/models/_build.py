@@ -15,8 +15,10 @@ TRUSTED_PACKAGES = ("scaleprof", "torch", "timm", "torchvision", "transformers",
 
 # arguments of timm's and torchvision's builders that read files or the network
 _LOADING = frozenset(
-    "pretrained pretrained_cfg pretrained_cfg_overlay checkpoint_path cache_dir weights "
-    "weights_backbone progress features_only state_dict url file hub_path".split()
+    {
+        *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"),
+        *("cache_dir", "weights", "weights_backbone", "state_dict", "url", "file", "hub_path"),
+    }
 )
 
 
@@ -103,7 +105,7 @@ def _callable_names(call: ConstructorCall) -> list[str]:
         names.append(name)
         return name
 
-    decode_arguments(call, resolve=note)  # type: ignore[arg-type]
+    decode_arguments(call, resolve=note)
     return names
 
 
@@ -121,7 +123,7 @@ def _is_module_class(target: str) -> bool:
 
 
 def _is_torch_function(target: str) -> bool:
-    return target.split(":")[0] in ("torch.nn.functional", "torch._C._nn")
+    return target.split(":", maxsplit=1)[0] in ("torch.nn.functional", "torch._C._nn")
 
 
 def _is_torchvision_builder(target: str) -> bool:

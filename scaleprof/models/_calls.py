@@ -1,9 +1,9 @@
 """A model as a constructor call: a value that can be stored, compared, printed and executed.
 
 Arguments are kept as JSON values, so that a report can hold them. Callables among them become
-``module:qualname`` strings, and partial functions a mapping; the paths of both are listed, so that a
-plain string that happens to look like a name is never resolved. Tuples and lists become JSON arrays,
-and arrays come back as tuples, which constructors take for either.
+``module:qualname`` strings, and partial functions a mapping; the paths of both are listed, so that
+a plain string that happens to look like a name is never resolved. Tuples and lists become JSON
+arrays, and arrays come back as tuples, which constructors take for either.
 """
 
 import functools

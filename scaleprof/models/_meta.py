@@ -10,16 +10,18 @@ from torch.overrides import TorchFunctionMode
 
 Built = TypeVar("Built")
 
+_IN_PLACE = (
+    "normal_ uniform_ fill_ zero_ mul_ add_ sub_ div_ erfinv_ clamp_ clamp_min_ clamp_max_ "
+    "bernoulli_ exponential_ log_normal_ cauchy_ random_ copy_ abs_ neg_ sign_"
+).split()
+_IN_INIT = (
+    "uniform_ normal_ trunc_normal_ constant_ ones_ zeros_ eye_ dirac_ xavier_uniform_ "
+    "xavier_normal_ kaiming_uniform_ kaiming_normal_ orthogonal_ sparse_"
+).split()
 _INITIALISERS = frozenset(
-    {getattr(Tensor, name) for name in (
-        "normal_ uniform_ fill_ zero_ mul_ add_ sub_ div_ erfinv_ clamp_ clamp_min_ clamp_max_ "
-        "bernoulli_ exponential_ log_normal_ cauchy_ random_ copy_ abs_ neg_ sign_"
-    ).split()}
-    | {getattr(torch.nn.init, name) for name in (
-        "uniform_ normal_ trunc_normal_ constant_ ones_ zeros_ eye_ dirac_ xavier_uniform_ "
-        "xavier_normal_ kaiming_uniform_ kaiming_normal_ orthogonal_ sparse_"
-    ).split()}
-)  # fmt: skip
+    [getattr(Tensor, name) for name in _IN_PLACE]
+    + [getattr(torch.nn.init, name) for name in _IN_INIT]
+)
 
 
 class _SkipInitialisation(TorchFunctionMode):

@@ -1,4 +1,4 @@
-"""What users type to name a model: ``timm:NAME``, ``package.module:callable``, ``file.py:callable``.
+"""What users type to name a model: ``timm:NAME``, ``package.mod:callable``, ``file.py:callable``.
 
 Arguments may follow in parentheses, as Python literals: ``nets.py:Net(width=64, depths=(2, 2))``.
 """

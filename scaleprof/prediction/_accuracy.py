@@ -14,12 +14,10 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
 
-from ..records import Accuracy
+from scaleprof.records import Accuracy
 
 from ._accuracy_metric import MetricScale, metric_scale
-from ._accuracy_query import AccuracyQuery as AccuracyQuery
-from ._accuracy_query import TrainedModel as TrainedModel
-from ._accuracy_query import credited_gmacs
+from ._accuracy_query import AccuracyQuery, TrainedModel, credited_gmacs
 from ._accuracy_support import (
     REACH_DOWN,
     REACH_UP,
@@ -232,13 +230,15 @@ class AccuracyLaw:
         return middle - math.hypot(middle - low, doubt), middle + math.hypot(high - middle, doubt)
 
     def _shift(self, query: AccuracyQuery) -> float:
-        """Return what makes the mean error fall with balanced compute, in points."""
+        """Return what makes the mean error fall with balanced compute, in the metric's unit."""
         import numpy as np
 
         if self._correction is None:
             return 0.0
-        grid, shift = self._correction
-        return float(np.interp(math.log(query.gmacs), grid, shift))
+        grid, falling = self._correction
+        gmacs = credited_gmacs(query, self._references)
+        error = _mean_errors(self._posterior, [AccuracyQuery(gmacs=gmacs)], self._references)
+        return float(np.interp(math.log(gmacs), grid, falling) - error[0])
 
     def _record(
         self,
@@ -291,10 +291,10 @@ def fit_accuracy_law(
     """
     from ._priors import PUBLISHED_PRIOR
 
-    if not points:
-        raise ValueError("the accuracy law needs at least one trained model, got none")
+    scale = metric_scale(metric)
+    _require_sensible(points, scale)
     settings = FitSettings(
-        scale=metric_scale(metric),
+        scale=scale,
         prior=prior or PUBLISHED_PRIOR,
         regime=regime,
         transformer=family_is_transformer,
@@ -373,6 +373,14 @@ def anchor_arrays(
     return _points(queries, queries), np.log(errors), np.array(noise)
 
 
+def _require_sensible(points: Sequence[TrainedModel], scale: MetricScale) -> None:
+    if not points:
+        raise ValueError("the accuracy law needs at least one trained model, got none")
+    best = max(point.metric for point in points)
+    if scale.percent and scale.higher_is_better and 0 < best <= 1:
+        raise ValueError(f"`metric` must be in percent, got {best:g} at most, as of a fraction")
+
+
 def _fit(points: Sequence[TrainedModel], settings: FitSettings) -> AccuracyLaw:
     """Fit without the correction that keeps the mean monotone."""
     from ._floor_law import fit_posterior
@@ -436,24 +444,33 @@ def _points(queries: Sequence[AccuracyQuery], references: Sequence[AccuracyQuery
 
 
 def _monotone_correction(law: AccuracyLaw) -> "tuple[Array, Array] | None":
-    """Return grid and shift that make the mean error of balanced scaling fall everywhere.
+    """Return ln GMACs and a mean error that falls everywhere, or None where it does already.
 
     Anchors can reverse (a large member trained badly); a recipe that scales a model up must not
-    look worse for it. Of the monotone curves, the middle of the two envelopes is near.
+    look worse for it. The middle of the two monotone envelopes stays near the curve.
     """
     import numpy as np
-
-    from ._mixtures import lognormal_mean
 
     known = np.log([anchor.gmacs for anchor in law.anchors])
     ends = known.min() - math.log(REACH_DOWN), known.max() + math.log(REACH_UP)
     grid = np.union1d(np.linspace(*ends, _GRID_POINTS), known)
     queries = [AccuracyQuery(gmacs=math.exp(x)) for x in grid]
-    moments = law._posterior.predict(_points(queries, law._references))
-    error = law._posterior.weight @ lognormal_mean(*moments)
+    error = _mean_errors(law._posterior, queries, law._references)
+    if np.all(np.diff(error) <= 0):
+        return None
     lower, upper = np.minimum.accumulate(error), np.maximum.accumulate(error[::-1])[::-1]
-    shift = 0.5 * (lower + upper) - error
-    return (grid, shift) if np.abs(shift).max() > 0 else None
+    return grid, 0.5 * (lower + upper)
+
+
+def _mean_errors(
+    posterior: "FloorPosterior",
+    queries: Sequence[AccuracyQuery],
+    references: Sequence[AccuracyQuery],
+) -> "Array":
+    from ._mixtures import lognormal_mean
+
+    moments = posterior.predict(_points(queries, references))
+    return posterior.weight @ lognormal_mean(*moments)
 
 
 def _notes(

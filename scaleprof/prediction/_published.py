@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from ..errors import InputError
-from ..records import Anchor
+from scaleprof.errors import InputError
+from scaleprof.records import Anchor
 
 METRIC = "top1_percent"
 

@@ -1,6 +1,6 @@
 """The conductor: the only place where counting, scaling, measuring, predicting and selecting meet.
 
-These functions are the public API, `scaleprof.count` and so on. Importing them does not import torch.
+These functions are the public API, `scaleprof.count` and so on. Importing them leaves torch alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -205,7 +205,7 @@ def select(report: Report | str, budgets: Sequence[str]) -> Report:
 def build(report: Report | str, variant: str | None = None, *, trust: bool = False) -> "nn.Module":
     """Build the selected variant of a report, or another one.
 
-    It is built from the recipe's ``target`` and ``arguments``; the printed ``call`` is never executed.
+    It is built from the recipe's ``target`` and ``arguments``; its ``call`` is never executed.
 
     Args:
         report: A report, or the path of one.

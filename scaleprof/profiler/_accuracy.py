@@ -14,7 +14,7 @@ from ..prediction import (
 from ..records import Anchor, Base, Variant, replace
 from ._options import Options
 
-# share of a model's multiply-adds in products of two activations from which it counts as a transformer
+# share of multiply-adds in products of two activations from which a model is a transformer
 _ATTENTION_SHARE = 0.005
 _ATTENTION = ("aten::scaled_dot_product_attention", "aten::matmul", "aten::bmm", "aten::baddbmm")
 

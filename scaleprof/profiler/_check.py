@@ -41,7 +41,9 @@ def select_and_check(sweep: Sweep, bench: Bench, options: Options, device: str) 
             return last
         if sweep.interrupted or not bench.has_time_for(CHECK_PROCESSES):
             return last or _unchecked(selection, sweep)
-        last = _check(selection, sweep, options, device, bench, rejected)
+        last = _check(
+            selection, sweep, options=options, device=device, bench=bench, rejected=rejected
+        )
         if last.verified is not False:
             return last
         rejected.append(selection.variant)
@@ -64,6 +66,7 @@ def _known(selection: Selection) -> dict[str, float | None]:
 def _check(
     selection: Selection,
     sweep: Sweep,
+    *,
     options: Options,
     device: str,
     bench: Bench,

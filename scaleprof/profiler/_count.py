@@ -12,7 +12,7 @@ from ..records import Comparison, CountedModel, CountFailure, Counts
 from ._crew import Crew, libraries_of
 
 Progress = Callable[[int, int], None]
-_SILENT: Progress = lambda done, total: None  # noqa: E731
+_SILENT: Progress = lambda _done, _total: None  # noqa: E731
 
 
 def count_models(

@@ -59,7 +59,7 @@ class Crew:
         self._spawned.close()
 
     def uses(self, device_type: str) -> None:
-        """Say which type of device was found: workers fork for a CPU, and are spawned for others."""
+        """Say which type of device was found: workers fork for a CPU, else they are spawned."""
         self._on_cpu = device_type == "cpu"
 
     def count(self, job: str, request: object, reply: type[Reply], subject: str) -> Reply:

@@ -1,7 +1,7 @@
 """The multiplier at which a strategy just fills the budgets.
 
-Only then are strategies comparable side by side: at equal multipliers one of them may use half of the
-budget and another miss it by a hair.
+Only then are strategies comparable side by side: at equal multipliers one of them may use half of
+the budget and another miss it by a hair.
 """
 
 import math

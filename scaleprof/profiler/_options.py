@@ -13,7 +13,7 @@ LAYOUTS = ("nchw", "nhwc")
 MAX_MULTIPLIER = 1000.0
 
 
-class Options(Record, kw_only=True):
+class Options(Record, frozen=True, kw_only=True):
     """Settings of one profile.
 
     Attributes:

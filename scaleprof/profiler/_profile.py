@@ -3,7 +3,7 @@
 knobs → variants → what matters is measured → the rest is predicted → accuracy → choice → check.
 """
 
-import datetime
+import datetime as dt
 import subprocess
 import time
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def profile_model(model: str, options: Options, *, progress: Progress = _SILENT)
     Raises:
         ScaleprofError: If the model, the input or the device is not as it should be.
     """
-    began, started = time.monotonic(), datetime.datetime.now(datetime.UTC)
+    began, started = time.monotonic(), dt.datetime.now(dt.UTC)
     reference = parse_reference(model)
     libraries = libraries_of([reference])
     with Crew(libraries, device=options.device) as crew:
@@ -53,10 +53,12 @@ def profile_model(model: str, options: Options, *, progress: Progress = _SILENT)
         knobs = _knobs(crew, reference, options)
         base = describe_base(model, knobs.base, options)
         bench = Bench(crew, options, state.name, began + options.time_limit_s, RULE)
-        sweep = Sweep(model, knobs, options, crew, bench, progress)
+        sweep = Sweep(
+            model=model, knobs=knobs, options=options, crew=crew, bench=bench, progress=progress
+        )
         selection = _run(sweep, bench, base, options, state.name)
     context = _context(state, options, started, time.monotonic() - began)
-    return _report(context, base, knobs, sweep, selection, options)
+    return _report(context, base, knobs=knobs, sweep=sweep, selection=selection, options=options)
 
 
 def _device(crew: Crew, options: Options, libraries: Sequence[str]) -> DeviceState:
@@ -118,7 +120,7 @@ def _finish(sweep: Sweep, base: Base, options: Options) -> None:
 
 
 def _context(
-    state: DeviceState, options: Options, started: datetime.datetime, elapsed_s: float
+    state: DeviceState, options: Options, started: dt.datetime, elapsed_s: float
 ) -> Context:
     commit = _git_commit()
     return Context(
@@ -152,6 +154,7 @@ def _git_commit() -> str | None:
 def _report(
     context: Context,
     base: Base,
+    *,
     knobs: KnobsReply,
     sweep: Sweep,
     selection: Selection | None,

@@ -1,4 +1,4 @@
-"""The variants of one profile: resolve them, measure those that matter, keep what is known of each."""
+"""The variants of one profile: resolved, measured where that matters, and kept."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -42,6 +42,7 @@ class Sweep:
 
     def __init__(
         self,
+        *,
         model: str,
         knobs: KnobsReply,
         options: Options,

@@ -73,7 +73,7 @@ def _check_schema(schema: str | None, path: str) -> None:
         )
     if int(version) > int(supported):
         raise ReportError(
-            f"`{path}` has schema `{schema}`, newer than `{REPORT_SCHEMA}`, which this version reads",
+            f"`{path}` has schema `{schema}`; this version reads up to `{REPORT_SCHEMA}`",
             hint="pip install --upgrade scaleprof",
         )
 

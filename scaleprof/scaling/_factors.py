@@ -1,6 +1,7 @@
 """Compound scaling factors of Dollár et al. (2021), https://arxiv.org/abs/2103.06877.
 
-A strategy splits a compute multiplier over depth, width and resolution by exponents that sum to one.
+A strategy splits a compute multiplier over depth, width and resolution, by exponents that sum to
+one.
 """
 
 import math

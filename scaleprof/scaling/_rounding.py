@@ -18,8 +18,8 @@ def scale_depths(depths: Sequence[int], factor: float) -> list[int]:
     """Scale the repeats of stages so that their sum comes nearest to ``factor`` times the old sum.
 
     Rounding each stage by itself can miss the total by half a block per stage; here the blocks that
-    rounding leaves over go to the stages with the largest remainders, among equals to the deepest. A
-    stage with blocks keeps one.
+    rounding leaves over go to the stages with the largest remainders, among equals to the deepest.
+    A stage with blocks keeps one.
 
     Args:
         depths: Blocks per stage; zero where a stage has none.

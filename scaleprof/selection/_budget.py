@@ -45,7 +45,7 @@ _BUDGET = re.compile(r"\s*([A-Za-z0-9._]+)\s*(<=|>=|=<|=>|<|>|==|=)\s*(\S.*?)\s*
 _RELATIVE = re.compile(r"([0-9.]+(?:e[+-]?[0-9]+)?)\s*[x×]", re.IGNORECASE)
 
 
-class Budget(Record, kw_only=True):
+class Budget(Record, frozen=True, kw_only=True):
     """One bound.
 
     Attributes:

@@ -16,8 +16,8 @@ from ._budget import METRICS, Budget
 from ._pareto import pareto_front
 from ._quantity import Quantity, quantity
 
-# points of top-1: two trainings of one network differ by 0.14 in standard deviation, so smaller gaps
-# between two predictions are not decidable (Dollár et al. 2021; Radosavovic et al. 2019)
+# points of top-1: trainings of one network differ by 0.14 in standard deviation, so two of them by
+# 0.2; a smaller gap than 0.3 between two predictions decides nothing
 ACCURACY_TIE = 0.3
 RUNNERS_UP = 4
 CONFIDENCE = 0.95
@@ -50,7 +50,7 @@ def resolve_limits(budgets: Sequence[Budget], base: Variant, *, batch: int) -> t
     limits = []
     for budget in budgets:
         known = quantity(base, budget.metric, batch=batch)
-        limits.append(Limit(budget=budget, value=budget.limit_for(known and known.value)))
+        limits.append(Limit(budget=budget, value=budget.limit_for(known.value if known else None)))
     return tuple(limits)
 
 

@@ -1,4 +1,4 @@
-"""What a variant takes: measured in a fresh worker process. Importing this does not import torch."""
+"""What a variant takes, measured in a fresh worker process. Importing this leaves torch alone."""
 
 from ._measure import Samples as Samples
 from ._measure import ScriptedTimer as ScriptedTimer

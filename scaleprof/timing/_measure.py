@@ -5,7 +5,6 @@ It sees time only through a `Timer`, so that tests replay latencies and read no 
 
 import statistics
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from ..records import Record
@@ -25,7 +24,7 @@ class Timer(Protocol):
         ...
 
 
-class StoppingRule(Record, kw_only=True):
+class StoppingRule(Record, frozen=True, kw_only=True):
     """When a worker process has sampled enough.
 
     Attributes:
@@ -48,7 +47,7 @@ class StoppingRule(Record, kw_only=True):
     min_block_seconds: float = 1e-4
 
 
-class Samples(Record, kw_only=True):
+class Samples(Record, frozen=True, kw_only=True):
     """What one worker process measured.
 
     Attributes:

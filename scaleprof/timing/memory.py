@@ -1,4 +1,4 @@
-"""Peak memory of one forward pass: on an accelerator by torch's allocator, on a CPU by the process."""
+"""Peak memory of one forward pass: by torch's allocator on an accelerator, else by the process."""
 
 import re
 from collections.abc import Callable

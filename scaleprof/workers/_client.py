@@ -64,10 +64,10 @@ class WorkerServer:
             return
         ours, theirs = socket.socketpair()
         once = "once" if self._spawn else "many"
+        preload = ",".join(self._preload)
         path = [entry or str(os.getcwd()) for entry in sys.path]  # noqa: PTH109
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOT, str(theirs.fileno()), once]
-            + [",".join(self._preload), *path],
+            [sys.executable, "-P", "-c", _BOOT, str(theirs.fileno()), once, preload, *path],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             env=os.environ | _OFFLINE,

@@ -98,7 +98,7 @@ def _answer(job: Job) -> Returned | Raised:
 
 def _resolve(name: str) -> Callable[[Any], Any]:
     module, _, qualname = name.partition(":")
-    return typing.cast(Callable[[Any], Any], getattr(importlib.import_module(module), qualname))
+    return typing.cast("Callable[[Any], Any]", getattr(importlib.import_module(module), qualname))
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_a_model_trained_twice_is_known_by_its_mean():
     assert law.predict(query(1.0)).mean == 75.5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(gmacs, top1, regimes, st.floats(0.25, 16.0))
 def test_predictions_lie_between_0_and_100_inside_their_band(base, value, regime, reach):
     law = fit_accuracy_law([TrainedModel(gmacs=base, metric=value)], regime=regime)
@@ -88,7 +89,7 @@ def test_predictions_lie_between_0_and_100_inside_their_band(base, value, regime
     assert got.mean is None or got.p05 <= got.mean <= got.p95
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(gmacs, top1), min_size=1, max_size=6),
     regimes,
@@ -101,15 +102,14 @@ def test_more_balanced_compute_never_predicts_less_accuracy(pairs, regime, where
     computes = np.geomspace(low, high, 12) * 1.01**where
     values = [law.predict(query(g)) for g in computes]
     means = [v.mean for v in values if v.status == "ok"]
-    # the correction is tabulated: between its nodes it may miss by a hundredth of a point
-    assert all(b >= a - 0.01 for a, b in zip(means, means[1:], strict=False))
+    assert all(small <= large + 1e-9 for small, large in pairwise(means))
 
 
 def test_reversed_anchors_do_not_make_larger_variants_look_worse():
     # plain EfficientNet falls from B4 to B5 (pycls)
     law = fit_accuracy_law(models([(1.8, 77.5), (4.4, 78.6), (10.3, 78.3)]), regime="plain")
     means = [law.predict(query(g)).mean for g in np.geomspace(2.0, 40.0, 30)]
-    assert np.all(np.diff(means) >= -0.01)
+    assert np.all(np.diff(means) >= -1e-9)
 
 
 def test_bands_widen_with_the_reach():
@@ -159,7 +159,7 @@ def test_depth_loses_least_and_resolution_most():
     assert depth > width > resolution
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.sampled_from(["depth", "width", "resolution"]), st.floats(1.0, 3.9), st.floats(1.01, 1.5))
 def test_scaling_one_axis_up_still_helps(axis, scale, more):
     power = 1.0 if axis == "depth" else 0.5
@@ -172,7 +172,9 @@ def test_lopsided_transformers_lose_nothing():
     law = fit_accuracy_law(
         [TrainedModel(gmacs=4.6, metric=79.9)], regime="strong", family_is_transformer=True
     )
-    assert law.predict(query(9.0, width=1.4)).mean == pytest.approx(law.predict(query(9.0)).mean)
+    # the coefficients are 0 in the mean; their doubt alone moves the mean of a skewed error
+    odd, even = law.predict(query(9.0, width=1.4)), law.predict(query(9.0))
+    assert odd.mean == pytest.approx(even.mean, abs=0.05)
 
 
 def test_lopsided_recipes_have_wider_bands_and_say_so():
@@ -329,7 +331,7 @@ def test_gain_of_a_variant_over_itself_is_nothing():
     assert law.gain(query(2.0), query(2.0)) == pytest.approx((0.0, 0.0), abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.floats(0.3, 15.0), st.floats(0.3, 15.0), factor)
 def test_gains_are_antisymmetric_and_agree_with_the_means(one, other, width):
     law = fit_accuracy_law(models(REGNETX[1:4]), regime="plain")
