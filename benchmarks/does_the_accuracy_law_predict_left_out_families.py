@@ -19,6 +19,7 @@ missing is said.
 
 import argparse
 import csv
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -50,40 +51,12 @@ WIDER_TABLES = (
 MIXED_RECIPES = "imgclsmob_gluon_imagenet.csv"
 
 # Lineages of the timm table that no choice of the law's form or constants has seen.
-FRESH = set(
-    [
-        "caformer",
-        "cait",
-        "coat",
-        "coatnet",
-        "convformer",
-        "convit",
-        "crossvit",
-        "darknet",
-        "efficientvit",
-        "fasternet",
-        "fastvit",
-        "flexivit",
-        "focalnet",
-        "gcvit",
-        "hiera",
-        "inception",
-        "mambaout",
-        "maxvit",
-        "nest",
-        "nextvit",
-        "nfnet",
-        "pit",
-        "rdnet",
-        "repghostnet",
-        "repvit",
-        "resmlp",
-        "sequencer",
-        "starnet",
-        "swiftformer",
-        "volo",
-    ]
-)
+_FRESH = """
+caformer cait coat coatnet convformer convit crossvit darknet efficientvit fasternet fastvit
+flexivit focalnet gcvit hiera inception mambaout maxvit nest nextvit nfnet pit rdnet
+repghostnet repvit resmlp sequencer starnet swiftformer volo
+"""
+FRESH = frozenset(_FRESH.split())
 
 # Compute in these rows contradicts the same model in two other tables.
 WRONG_COMPUTE = {
@@ -107,151 +80,33 @@ STRONG = re.compile(
     r"|tinyvit|conformer|t2t|vit|cait|tnt|hgnet|rexnet|mixnet|rdnet|coatnet|maxvit|dsnet"
 )
 # Designs by the stem of their names, longest first, so that copies in all tables go together.
-LINEAGES = [
-    "efficientnetv2",
-    "efficientnet",
-    "efficientformer",
-    "efficientvit",
-    "mobilenetv1",
-    "mobilenetv2",
-    "mobilenetv3",
-    "mobilenetv4",
-    "mobilenet",
-    "mobileone",
-    "mobilevit",
-    "repghostnet",
-    "ghostnet",
-    "shufflenet",
-    "regnet",
-    "resnext",
-    "res2net",
-    "resnest",
-    "resnet",
-    "convnext",
-    "unireplknet",
-    "replknet",
-    "cswin",
-    "swin",
-    "densenet",
-    "hrnet",
-    "repvgg",
-    "dla",
-    "vgg",
-    "deit",
-    "cait",
-    "xcit",
-    "patchconvnet",
-    "pvt",
-    "twins",
-    "levit",
-    "poolformer",
-    "caformer",
-    "convformer",
-    "mixnet",
-    "rexnet",
-    "hardnet",
-    "xception",
-    "inception",
-    "senet",
-    "dpn",
-    "nextvit",
-    "uniformer",
-    "maxvit",
-    "gcvit",
-    "davit",
-    "tinyvit",
-    "crossvit",
-    "fastvit",
-    "repvit",
-    "flexivit",
-    "convit",
-    "mvit",
-    "van",
-    "vig",
-    "vit",
-    "edgenext",
-    "lsnet",
-    "tinynet",
-    "mnasnet",
-    "fbnet",
-    "hgnet",
-    "squeezenet",
-    "lcnet",
-    "esnet",
-    "rednet",
-    "hornet",
-    "dsnet",
-    "coatnet",
-    "coat",
-    "volo",
-    "pit",
-    "resmlp",
-    "focalnet",
-    "mambaout",
-    "nfnet",
-    "darknet",
-    "swiftformer",
-    "sequencer",
-    "starnet",
-    "fasternet",
-    "nest",
-    "shvit",
-    "sqnxt",
-    "espnet",
-    "dicenet",
-    "igcv",
-    "menet",
-    "rdnet",
-    "hiera",
-    "conformer",
-    "convmixer",
-    "riformer",
-    "drnd",
-]
-ATTENTION = set(
-    [
-        "deit",
-        "vit",
-        "xcit",
-        "swin",
-        "cswin",
-        "pvt",
-        "twins",
-        "cait",
-        "tinyvit",
-        "mvit",
-        "davit",
-        "uniformer",
-        "conformer",
-        "crossvit",
-        "maxvit",
-        "coat",
-        "coatnet",
-        "gcvit",
-        "pit",
-        "volo",
-        "levit",
-        "nextvit",
-        "efficientformer",
-        "mobilevit",
-        "convit",
-        "flexivit",
-        "caformer",
-        "fastvit",
-        "efficientvit",
-        "hiera",
-        "nest",
-        "swiftformer",
-        "edgenext",
-        "tnt",
-        "t2t",
-    ]
-)
+_LINEAGES = """
+efficientnetv2 efficientnet efficientformer efficientvit mobilenetv1 mobilenetv2 mobilenetv3
+mobilenetv4 mobilenet mobileone mobilevit repghostnet ghostnet shufflenet regnet resnext
+res2net resnest resnet convnext unireplknet replknet cswin swin densenet hrnet repvgg dla
+vgg deit cait xcit patchconvnet pvt twins levit poolformer caformer convformer mixnet rexnet
+hardnet xception inception senet dpn nextvit uniformer maxvit gcvit davit tinyvit crossvit
+fastvit repvit flexivit convit mvit van vig vit edgenext lsnet tinynet mnasnet fbnet hgnet
+squeezenet lcnet esnet rednet hornet dsnet coatnet coat volo pit resmlp focalnet mambaout
+nfnet darknet swiftformer sequencer starnet fasternet nest shvit sqnxt espnet dicenet igcv
+menet rdnet hiera conformer convmixer riformer drnd
+"""
+LINEAGES = tuple(_LINEAGES.split())
+_ATTENTION = """
+deit vit xcit swin cswin pvt twins cait tinyvit mvit davit uniformer conformer crossvit
+maxvit coat coatnet gcvit pit volo levit nextvit efficientformer mobilevit convit flexivit
+caformer fastvit efficientvit hiera nest swiftformer edgenext tnt t2t
+"""
+ATTENTION = frozenset(_ATTENTION.split())
 
 SIZE_WORD = re.compile(
     r"atto|femto|pico|nano|tiny|small|medium|base|large|xlarge|xxlarge|huge|giant|mini|big|wee"
     r"|pwee|little|betwixt|xtiny|xxtiny|xx|x|xxs|xs|s|m|l|b|t|xl|ti|n|p|f|a|mf|gf|medlarge|kobe"
 )
+
+
+# What tells one family from another: table, design, recipe.
+Key = tuple[str | bool | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,12 +121,14 @@ class Member:
 
     @property
     def trained(self) -> TrainedModel:
+        """The member as an anchor."""
         return TrainedModel(
             gmacs=self.gmacs, metric=self.top1, width=self.width, resolution=self.resolution
         )
 
     @property
     def query(self) -> AccuracyQuery:
+        """The member as a question."""
         return self.trained.query
 
 
@@ -341,6 +198,7 @@ class Task:
     one_recipe: bool = False
 
     def holds(self, result: Result) -> bool:
+        """Whether a result counts in this row."""
         mixed = result.family.table == MIXED_RECIPES
         return (
             result.task == self.key
@@ -397,17 +255,16 @@ def series(name: str) -> str:
 def has_basic_blocks(name: str) -> bool:
     """Whether a residual net is too shallow for bottlenecks: another design, not another size."""
     depth = re.search(r"resnet\D*?(\d+)", name.lower())
-    return bool(depth) and int(depth[1]) <= 34 and "bc" not in name.lower()
+    return depth is not None and int(depth[1]) <= 34 and "bc" not in name.lower()
 
 
-def rows_of_our_table(folder: Path) -> Iterator[tuple[tuple, str | None, Member]]:
+def rows_of_our_table(folder: Path) -> Iterator[tuple[Key, str | None, Member]]:
     with (folder / "imagenet.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    smallest: dict[tuple, int] = {}
+    smallest: dict[tuple[str, str], int] = {}
     for row in rows:
-        key = row["model"], row["tag"]
-        side = int(row["resolution"] or 0)
-        smallest[key] = min(smallest.get(key, side), side)
+        recipe, side = (row["model"], row["tag"]), int(row["resolution"] or 0)
+        smallest[recipe] = min(smallest.get(recipe, side), side)
     for row in rows:
         # timm counts the branches of MobileOne S0 that are folded before use
         if row["model"].startswith("mobileone"):
@@ -418,7 +275,7 @@ def rows_of_our_table(folder: Path) -> Iterator[tuple[tuple, str | None, Member]
         library, _, name = row["model"].rpartition(":")
         if library == "paper" and row["resolution"] not in ("224", "256"):
             continue
-        key = (library or "timm", series(name), row["tag"] if library != "pycls" else "")
+        key: Key = (library or "timm", series(name), row["tag"] if library != "pycls" else "")
         if not compound(name):
             key += (row["resolution"],)
         yield (
@@ -433,7 +290,7 @@ def compound(name: str) -> bool:
     return bool(re.search(r"efficientnet|tinynet|fbnetv3|nfnet|regnetz|edgenext|resnet", name))
 
 
-def rows_of_wider_table(path: Path) -> Iterator[tuple[tuple, str | None, Member]]:
+def rows_of_wider_table(path: Path) -> Iterator[tuple[Key, str | None, Member]]:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -454,7 +311,7 @@ def rows_of_wider_table(path: Path) -> Iterator[tuple[tuple, str | None, Member]
         )
 
 
-def wider_key(table: str, row: dict[str, str]) -> tuple:
+def wider_key(table: str, row: dict[str, str]) -> Key:
     if "grids" in table or "papers" in table:
         return (table, row["family"])
     name = row["model"]
@@ -485,8 +342,8 @@ def wider_regime(row: dict[str, str]) -> str | None:
     return "strong" if STRONG.search(text) else "plain"
 
 
-def collect(rows: Iterable[tuple[tuple, str | None, Member]]) -> list[Family]:
-    groups: dict[tuple, list[tuple[str | None, Member]]] = {}
+def collect(rows: Iterable[tuple[Key, str | None, Member]]) -> list[Family]:
+    groups: dict[Key, list[tuple[str | None, Member]]] = {}
     for key, regime, member in rows:
         groups.setdefault(key, []).append((regime, member))
     families = []
@@ -501,7 +358,7 @@ def collect(rows: Iterable[tuple[tuple, str | None, Member]]) -> list[Family]:
                 name="/".join(str(part) for part in key if part),
                 lineage=lineage(members[0].name),
                 regime=max(set(regimes), key=regimes.count),
-                table=key[0],
+                table=str(key[0]),
                 members=tuple(sorted(members, key=lambda m: m.gmacs)),
                 is_grid=grid,
             )
@@ -540,7 +397,7 @@ def least_squares(known: Sequence[Member], target: Member) -> float:
 
 def fixed_ratio(known: Member, target: Member, exponent: float) -> float:
     """Scale the error by one power of the compute ratio."""
-    return 100 - (100 - known.top1) * (target.gmacs / known.gmacs) ** -exponent
+    return 100 - (100 - known.top1) * math.pow(target.gmacs / known.gmacs, -exponent)
 
 
 def ratio_exponent(families: Sequence[Family]) -> float:
@@ -561,7 +418,7 @@ def prior_without(families: Sequence[Family], left_out: set[str]) -> FloorPrior:
         [
             FamilyRecord(
                 points=[member.trained for member in f.members],
-                regime=f.regime,
+                regime=f.regime or "",
                 transformer=f.lineage in ATTENTION,
                 weight=copies[f.lineage, f.regime] ** -0.5,
             )
@@ -581,7 +438,7 @@ def fit(family: Family, known: Sequence[Member], prior: FloorPrior) -> AccuracyL
 
 def result(task: str, family: Family, law: AccuracyLaw, target: Member, baseline: float) -> Result:
     # beyond the law's refusals too: the table would flatter a law that may pass
-    mean, (low, high) = law._mean_and_band(target.query)
+    mean, (low, high) = law.mean_and_band(target.query)
     return Result(
         task=task,
         family=family,
@@ -647,7 +504,7 @@ def from_the_middle(family: Family, prior: FloorPrior, exponent: float) -> Itera
             yield Estimate(
                 family=family,
                 top1=target.top1,
-                law=law._mean_and_band(target.query)[0],
+                law=law.mean_and_band(target.query)[0],
                 baseline=fixed_ratio(anchor, target, exponent),
             )
 
@@ -669,7 +526,8 @@ def score(
     families: Sequence[Family], prior: FloorPrior, exponent: float
 ) -> tuple[list[Result], list[Estimate]]:
     """Run every task on the families, none of which the prior has seen."""
-    results, estimates = [], []
+    results: list[Result] = []
+    estimates: list[Estimate] = []
     for family in families:
         if family.is_grid:
             results += grid_from_corners(family, prior)
@@ -687,7 +545,8 @@ def score_without_lineages(
     """Leave out a tenth of the lineages at a time."""
     lineages = sorted({family.lineage for family in families})
     np.random.default_rng(0).shuffle(lineages)
-    results, estimates = [], []
+    results: list[Result] = []
+    estimates: list[Estimate] = []
     for fold in range(FOLDS):
         left_out = set(lineages[fold::FOLDS])
         tested = [f for f in families if f.lineage in left_out]
@@ -720,9 +579,9 @@ def show(title: str, results: Sequence[Result], estimates: Sequence[Estimate]) -
             task.goal,
             f"{np.mean([r.covered for r in chosen]):.2f}",
         )
-    pairs, law, baseline = order_shares(estimates)
+    pairs, by_law, by_ratio = order_shares(estimates)
     words = "order of two recipes, gap under 1.5 (share)"
-    table.add_row(words, f"{pairs}", f"{baseline:.3f}", f"{law:.3f}", "0.80", "0.85", "")
+    table.add_row(words, f"{pairs}", f"{by_ratio:.3f}", f"{by_law:.3f}", "0.80", "0.85", "")
     covered = np.mean([r.covered for r in results])
     table.add_row("90 % band, all tasks", f"{len(results)}", "", "", "", "", f"{covered:.2f}")
     Console(width=130).print(table)

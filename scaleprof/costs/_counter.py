@@ -111,10 +111,8 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             with self:
                 return func.decompose(*args, **kwargs)
         out = func(*args, **kwargs)
-        macs, activations = (
-            _registered_cost(func, args, kwargs, out) if kind == "counted" else (0, 0)
-        )
-        self._record(func, args, kwargs, out, macs, activations)
+        cost = _registered_cost(func, args, kwargs, out) if kind == "counted" else (0, 0)
+        self._record(func, args, kwargs, Direct(out, *cost))
         return out
 
     def _look_up(self, func: OpOverload) -> tuple[_ledger.Kind, Tally | None]:

@@ -3,8 +3,8 @@
 Counting sees operators before torch splits them (``linear``, not transpose and ``addmm``), so that
 a handful of them make up most of a model. Each function here takes the operator's arguments on the
 meta device and returns its output with its multiply-adds and activations, or None when the
-arguments are not the plain case; torch's own, slower, path then does the work. Formulas are those of
-`torch.utils.flop_counter`, in MACs, half of its FLOPs.
+arguments are not the plain case; torch's own, slower, path then does the work. Formulas are those
+of `torch.utils.flop_counter`, in MACs, half of its FLOPs.
 """
 
 import math
@@ -71,7 +71,7 @@ def _per_axis(value: list[int] | int, sizes: torch.Size) -> list[int]:
 
 
 def _like_layout(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return an empty output in the memory format that torch's convolutions propagate."""
+    """Return a dense output, channels last if the input is, as torch's convolutions do."""
     channels_last = (
         x.dim() == 4
         and not x.is_contiguous()
@@ -114,8 +114,13 @@ def attention(
 
 
 def same_as_input(x: Tensor, *_: Any, **__: Any) -> Direct | None:
-    """Return a new tensor of the input's shape and layout (norms, activations)."""
+    """Return a new tensor of the input's shape and layout (batch norm, activations)."""
     return Direct(torch.empty_like(x), 0, 0)
+
+
+def norm(x: Tensor, *_: Any, **__: Any) -> Direct | None:
+    """Return a new dense tensor of the input's shape (layer and group norm)."""
+    return Direct(_like_layout(x, tuple(x.shape)), 0, 0)
 
 
 def input_itself(x: Tensor, *_: Any, **__: Any) -> Direct | None:
@@ -166,9 +171,9 @@ DIRECT: dict[Any, Callable[..., Direct | None]] = {
     aten.matmul.default: matmul,
     aten.scaled_dot_product_attention.default: attention,
     aten.dropout.default: dropout,
-    aten.layer_norm.default: same_as_input,
+    aten.layer_norm.default: norm,
     aten.batch_norm.default: same_as_input,
-    aten.group_norm.default: same_as_input,
+    aten.group_norm.default: norm,
     aten.gelu.default: same_as_input,
     aten.relu.default: same_as_input,
     aten.silu.default: same_as_input,

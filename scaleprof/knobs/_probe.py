@@ -2,8 +2,8 @@
 
 An argument turns *width* if sizes of weights move and no module comes or goes, *depth* if modules
 are added that look like those that were there, and nothing otherwise. Only arguments that are
-numbers or sequences of numbers are tried. Names are used as a veto alone: class counts, vocabularies and
-image sizes grow weights too, and are not width.
+numbers or sequences of numbers are tried. Names are used as a veto alone: class counts,
+vocabularies and image sizes grow weights too, and are not width.
 """
 
 import math

@@ -10,252 +10,35 @@ numpy is imported where it is needed: it costs 0.2 s, and most commands never pr
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from statistics import NormalDist
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from scaleprof.records import Accuracy
-
+from ._accuracy_law import AccuracyLaw, FitSettings, mean_errors, places_of
 from ._accuracy_metric import MetricScale, metric_scale
-from ._accuracy_query import AccuracyQuery, TrainedModel, credited_gmacs
-from ._accuracy_support import (
-    REACH_DOWN,
-    REACH_UP,
-    SAME_COMPUTE,
-    implausible_compute,
-    refusal,
-    single_anchor_doubt,
-    widenings,
-)
-from ._recipe_shape import kernel_gain, shape_coordinates, shape_features
+from ._accuracy_query import AccuracyQuery, TrainedModel
+from ._accuracy_support import REACH_DOWN, REACH_UP, SAME_COMPUTE, implausible_compute
+from ._recipe_shape import kernel_gain
 
 if TYPE_CHECKING:
     from ._floor_law import Array, FloorPosterior, Points
     from ._priors import Components, FloorPrior
 
-Status = Literal["anchor", "ok", "band_only", "refused"]
+__all__ = [
+    "AccuracyLaw",
+    "AccuracyQuery",
+    "TrainedModel",
+    "fit_accuracy_law",
+    "leave_largest_out",
+    "relative_gain_law",
+]
 
 # Above these a prediction is still made, with a word of warning.
 SCATTER_POINTS = 1.5
 GENERIC_SHARE = 0.5
 CONTRADICTION = 0.5
 
-# One anchor of a metric with few errors (top-5, an easy data set) says little: one was 20 % off.
-LOW_ERROR = 10.0
-
-# The kernel term is known to within half of itself.
-KERNEL_DOUBT = 0.5
-
-# Percent: in the middle of published nets, where noise in points hardly depends on it.
-TYPICAL_ERROR = 20.0
-
-BAND = (0.05, 0.95)
-_Z = NormalDist().inv_cdf(BAND[1])
-_GRID_POINTS = 65
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitSettings:
-    """What a law is fitted with besides its anchors.
-
-    Attributes:
-        scale: The metric.
-        prior: The population of families.
-        regime: Training regime the user stated, or None.
-        transformer: Whether the family mixes positions by attention.
-    """
-
-    scale: MetricScale
-    prior: "FloorPrior"
-    regime: str | None
-    transformer: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccuracyLaw:
-    """A fitted law. Build it with `fit_accuracy_law` or `relative_gain_law`.
-
-    Attributes:
-        metric: Name of the predicted metric.
-        anchors: Trained models the law was fitted to; empty for a relative law.
-        regime_posterior: Probability of each training regime, given the anchors.
-        notes: Warnings that hold for every prediction of this law.
-        origin: The base of a relative law, whose gain is 0; else None.
-    """
-
-    metric: str
-    anchors: tuple[TrainedModel, ...]
-    regime_posterior: dict[str, float]
-    notes: tuple[str, ...]
-    origin: AccuracyQuery | None
-    _settings: FitSettings
-    _posterior: "FloorPosterior"
-    _correction: "tuple[Array, Array] | None" = None
-
-    def predict(self, query: AccuracyQuery) -> Accuracy:
-        """Predict one variant, with a 90 % band that includes the noise of training it.
-
-        Args:
-            query: The variant.
-
-        Returns:
-            The prediction. Its status is ``anchor`` for a trained variant, ``refused`` outside
-            the law's support, and ``band_only`` where only the band can be vouched for.
-        """
-        known = self._known(query)
-        if known is not None:
-            return self._record("anchor", known, (known, known), ())
-        reason = refusal(query, self._references)
-        if reason:
-            return self._record("refused", None, None, (reason,))
-        mean, band = self._mean_and_band(query)
-        reasons = (*widenings(query, self._references), *self.notes)
-        doubt = self._doubt(query)
-        if doubt:
-            return self._record("band_only", None, band, (doubt, *reasons))
-        return self._record("ok", mean, band, reasons)
-
-    def gain(self, query: AccuracyQuery, reference: AccuracyQuery) -> tuple[float, float]:
-        """Compare two variants; what they share in uncertainty cancels.
-
-        Args:
-            query: The variant.
-            reference: The variant it is compared with.
-
-        Returns:
-            Mean and standard deviation of the improvement over the reference, in the metric's
-            unit, positive if the query is better whatever the metric's direction. Noise of
-            training is left out: it is the same for any two variants.
-        """
-        from ._mixtures import mixture_moments
-
-        centre, sd = mixture_moments(
-            *self._component_gains(query, reference), self._posterior.weight
-        )
-        kernels = self._kernel_gain(query) - self._kernel_gain(reference)
-        shift = self._shift(reference) - self._shift(query)
-        return centre + shift + kernels, math.hypot(sd, KERNEL_DOUBT * kernels)
-
-    def leave_largest_out(self) -> float | None:
-        """Return how far the law misses its largest anchor when fitted to the smaller ones.
-
-        Returns:
-            The absolute error in the metric's unit; None without a smaller anchor.
-        """
-        largest = max(self.anchors, key=lambda anchor: anchor.gmacs, default=None)
-        if largest is None:
-            return None
-        smaller = [a for a in self.anchors if a.gmacs * SAME_COMPUTE < largest.gmacs]
-        if not smaller:
-            return None
-        return abs(_fit(smaller, self._settings)._mean_and_band(largest.query)[0] - largest.metric)
-
-    @property
-    def _references(self) -> tuple[AccuracyQuery, ...]:
-        return (self.origin,) if self.origin else tuple(a.query for a in self.anchors)
-
-    def _known(self, query: AccuracyQuery) -> float | None:
-        if query == self.origin:
-            return 0.0
-        values = [anchor.metric for anchor in self.anchors if anchor.query == query]
-        return sum(values) / len(values) if values else None
-
-    def _doubt(self, query: AccuracyQuery) -> str | None:
-        """Say why only a band can be given, or return None."""
-        scale = self._settings.scale
-        easy = scale.percent and not scale.imagenet
-        if easy and len(self.anchors) == 1 and scale.error(self.anchors[0].metric) < LOW_ERROR:
-            return "one anchor of a metric with few errors: a band, no value"
-        return single_anchor_doubt(query, self._references)
-
-    def _mean_and_band(self, query: AccuracyQuery) -> tuple[float, tuple[float, float]]:
-        return self._relative(query, self.origin) if self.origin else self._absolute(query)
-
-    def _absolute(self, query: AccuracyQuery) -> tuple[float, tuple[float, float]]:
-        """Return mean and band of the metric itself."""
-        import numpy as np
-
-        from ._mixtures import lognormal_mean, mixture_quantile
-
-        scale, weight = self._settings.scale, self._posterior.weight
-        mean, covariance = self._posterior.predict(_points([query], self._references))
-        error = float(weight @ lognormal_mean(mean, covariance)[:, 0])
-        sd = np.sqrt(covariance[:, 0, 0] + scale.noise(error) ** 2)
-        ends = [math.exp(mixture_quantile(mean[:, 0], sd, weight, share)) for share in BAND]
-        move = self._shift(query) - self._kernel_gain(query)
-        middle, *values = (scale.value(e + move) for e in (error, *ends))
-        low, high = self._widened(query, middle, sorted(values))
-        if scale.percent:
-            low, high = max(low, 0.0), min(high, 100.0)
-        return middle, (low, high)
-
-    def _relative(
-        self, query: AccuracyQuery, origin: AccuracyQuery
-    ) -> tuple[float, tuple[float, float]]:
-        """Return mean and band of the gain over the base."""
-        import numpy as np
-
-        from ._mixtures import mixture_quantile
-
-        scale, weight = self._settings.scale, self._posterior.weight
-        mean, sd = self._component_gains(query, origin)
-        # both were trained once
-        sd = np.hypot(sd, math.sqrt(2.0) * scale.noise(TYPICAL_ERROR) * TYPICAL_ERROR)
-        kernel = self._kernel_gain(query)
-        ends = [mixture_quantile(mean, sd, weight, share) + kernel for share in BAND]
-        middle = self.gain(query, origin)[0]
-        low, high = self._widened(query, middle, ends)
-        middle, low, high = (min(max(value, -100.0), 100.0) for value in (middle, low, high))
-        return middle, (low, high)
-
-    def _component_gains(
-        self, query: AccuracyQuery, reference: AccuracyQuery
-    ) -> "tuple[Array, Array]":
-        """Return mean and sd of the fall in error from the reference to the query."""
-        from ._mixtures import lognormal_difference
-
-        return lognormal_difference(
-            *self._posterior.predict(_points([query, reference], self._references))
-        )
-
-    def _kernel_gain(self, query: AccuracyQuery) -> float:
-        return kernel_gain(query.kernel_size) if self._settings.scale.imagenet else 0.0
-
-    def _widened(
-        self, query: AccuracyQuery, middle: float, ends: Sequence[float]
-    ) -> tuple[float, float]:
-        """Add the doubt about the kernel term to a band."""
-        doubt = _Z * KERNEL_DOUBT * self._kernel_gain(query)
-        low, high = ends
-        return middle - math.hypot(middle - low, doubt), middle + math.hypot(high - middle, doubt)
-
-    def _shift(self, query: AccuracyQuery) -> float:
-        """Return what makes the mean error fall with balanced compute, in the metric's unit."""
-        import numpy as np
-
-        if self._correction is None:
-            return 0.0
-        grid, falling = self._correction
-        gmacs = credited_gmacs(query, self._references)
-        error = _mean_errors(self._posterior, [AccuracyQuery(gmacs=gmacs)], self._references)
-        return float(np.interp(math.log(gmacs), grid, falling) - error[0])
-
-    def _record(
-        self,
-        status: Status,
-        mean: float | None,
-        band: tuple[float, float] | None,
-        reasons: Sequence[str],
-    ) -> Accuracy:
-        low, high = band or (None, None)
-        return Accuracy(
-            metric=self.metric,
-            mean=mean,
-            p05=low,
-            p95=high,
-            status=status,
-            reason="; ".join(reasons) or None,
-        )
+# Nodes of the curve that is made monotone: 0.1 apart in ln GMACs for one anchor.
+GRID_POINTS = 65
 
 
 def fit_accuracy_law(
@@ -300,7 +83,7 @@ def fit_accuracy_law(
         transformer=family_is_transformer,
     )
     law = _fit(points, settings)
-    return replace(law, _correction=_monotone_correction(law))
+    return replace(law, correction=_monotone_correction(law))
 
 
 def relative_gain_law(
@@ -345,7 +128,7 @@ def relative_gain_law(
     )
     weights = regime_weights(settings.prior, regime)
     components = regime_components(settings.prior, weights, transformer=family_is_transformer)
-    posterior = fit_posterior(components, _points([], [origin]), np.empty(0), np.empty(0))
+    posterior = fit_posterior(components, places_of([], [origin]), np.empty(0), np.empty(0))
     odd = implausible_compute([origin])
     return AccuracyLaw(
         metric="top1_gain",
@@ -353,9 +136,27 @@ def relative_gain_law(
         regime_posterior=posterior.regime_weights(),
         notes=("the base's accuracy is unknown: gain over it", *([odd] if odd else [])),
         origin=origin,
-        _settings=settings,
-        _posterior=posterior,
+        settings=settings,
+        posterior=posterior,
     )
+
+
+def leave_largest_out(law: AccuracyLaw) -> float | None:
+    """Return how far a law misses its largest anchor when fitted to the smaller ones.
+
+    Args:
+        law: A law of `fit_accuracy_law`.
+
+    Returns:
+        The absolute error in the metric's unit; None without a smaller anchor.
+    """
+    largest = max(law.anchors, key=lambda anchor: anchor.gmacs, default=None)
+    if largest is None:
+        return None
+    smaller = [a for a in law.anchors if a.gmacs * SAME_COMPUTE < largest.gmacs]
+    if not smaller:
+        return None
+    return abs(_fit(smaller, law.settings).mean_and_band(largest.query)[0] - largest.metric)
 
 
 def anchor_arrays(
@@ -370,7 +171,7 @@ def anchor_arrays(
         for point in points
     ]
     noise = [scale.noise(error) for error in errors]
-    return _points(queries, queries), np.log(errors), np.array(noise)
+    return places_of(queries, queries), np.log(errors), np.array(noise)
 
 
 def _require_sensible(points: Sequence[TrainedModel], scale: MetricScale) -> None:
@@ -397,8 +198,8 @@ def _fit(points: Sequence[TrainedModel], settings: FitSettings) -> AccuracyLaw:
         regime_posterior=posterior.regime_weights(),
         notes=_notes(posterior, points, float(log_error.mean()), settings),
         origin=None,
-        _settings=settings,
-        _posterior=posterior,
+        settings=settings,
+        posterior=posterior,
     )
 
 
@@ -430,19 +231,6 @@ def _components(settings: FitSettings, *, error: float, log_compute: float) -> "
     return join(known, generic)
 
 
-def _points(queries: Sequence[AccuracyQuery], references: Sequence[AccuracyQuery]) -> "Points":
-    import numpy as np
-
-    from ._floor_law import Points
-
-    gmacs = [credited_gmacs(query, references) for query in queries]
-    return Points(
-        log_compute=np.log(gmacs),
-        features=np.array([shape_features(query) for query in queries]).reshape(-1, 2),
-        coordinates=np.array([shape_coordinates(query) for query in queries]).reshape(-1, 2),
-    )
-
-
 def _monotone_correction(law: AccuracyLaw) -> "tuple[Array, Array] | None":
     """Return ln GMACs and a mean error that falls everywhere, or None where it does already.
 
@@ -453,24 +241,13 @@ def _monotone_correction(law: AccuracyLaw) -> "tuple[Array, Array] | None":
 
     known = np.log([anchor.gmacs for anchor in law.anchors])
     ends = known.min() - math.log(REACH_DOWN), known.max() + math.log(REACH_UP)
-    grid = np.union1d(np.linspace(*ends, _GRID_POINTS), known)
+    grid = np.union1d(np.linspace(*ends, GRID_POINTS), known)
     queries = [AccuracyQuery(gmacs=math.exp(x)) for x in grid]
-    error = _mean_errors(law._posterior, queries, law._references)
+    error = mean_errors(law.posterior, queries, law.references)
     if np.all(np.diff(error) <= 0):
         return None
     lower, upper = np.minimum.accumulate(error), np.maximum.accumulate(error[::-1])[::-1]
     return grid, 0.5 * (lower + upper)
-
-
-def _mean_errors(
-    posterior: "FloorPosterior",
-    queries: Sequence[AccuracyQuery],
-    references: Sequence[AccuracyQuery],
-) -> "Array":
-    from ._mixtures import lognormal_mean
-
-    moments = posterior.predict(_points(queries, references))
-    return posterior.weight @ lognormal_mean(*moments)
 
 
 def _notes(

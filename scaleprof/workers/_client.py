@@ -140,7 +140,7 @@ def _watch(fd: int, pid: int, limits: Limits) -> Failure | None:
     while not select.select([fd], [], [], _POLL_SECONDS)[0]:
         if time.monotonic() > deadline:
             _end_group(pid)
-            return Failure(status="timed_out", reason=f"took more than {limits.seconds:.0f} s")
+            return Failure(status="timed_out", reason=f"took more than {limits.seconds:g} s")
         used = _resident_bytes(pid)
         if limits.memory_bytes is not None and used > limits.memory_bytes:
             _end_group(pid)
