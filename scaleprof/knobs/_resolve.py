@@ -25,6 +25,8 @@ RESOLUTION_STEP = 32
 WIDTH_STEPS = (8, 16, 24, 32, 48, 64, 96, 128)
 # width may take up what coarser axes lose, but not change the strategy's proportions by more
 MAX_COMPENSATION = 1.15
+# rounded widths whose compute misses the target are corrected at most so often
+MAX_CORRECTIONS = 4
 # close enough to the target compute to stop looking
 GOOD_ENOUGH = 0.02
 
@@ -95,66 +97,71 @@ def _miss(knobs: Knobs, attempt: _Attempt, multiplier: float) -> float:
 
 def _attempts(knobs: Knobs, strategy: str, factors: ScalingFactors) -> Iterator[_Attempt]:
     target = factors.flops_multiplier
+    has_width = "w" in strategy.lower()
     inputs, input_changes, r = _resolution(knobs, factors.resolution)
-    depth_factor = factors.depth
-    if "d" in strategy and "w" not in strategy.lower():
-        depth_factor = target / r**2
-    depth_changes, d = _depth(knobs, depth_factor)
-    changes = input_changes | depth_changes
-    if "w" not in strategy.lower():
-        yield from _try(knobs, changes, inputs, depth=d, width=1.0, resolution=r)
-        return
-    wanted = _clamp(math.sqrt(target / (d * r**2)), factors.width)
-    yield from _widths(knobs, changes, inputs, wanted, target, depth=d, resolution=r)
+    # without width to take it up, depth takes up what rounding the resolution lost
+    takes_up = "d" in strategy and not has_width
+    depth_changes, d = _depth(knobs, target / r**2 if takes_up else factors.depth)
+    rest = _Rest(changes=input_changes | depth_changes, inputs=inputs, depth=d, resolution=r)
+    if has_width:
+        wanted = _clamp(math.sqrt(target / (d * r**2)), factors.width)
+        yield from _widths(knobs, rest, wanted, target)
+    elif attempt := _try(knobs, rest, {}, width=1.0):
+        yield attempt
 
 
 def _clamp(value: float, around: float) -> float:
     return min(max(value, around / MAX_COMPENSATION), around * MAX_COMPENSATION)
 
 
-def _widths(
-    knobs: Knobs,
-    changes: Mapping[str, Any],
-    inputs: tuple[InputSpec, ...],
-    wanted: float,
-    target: float,
-    *,
-    depth: float,
-    resolution: float,
-) -> Iterator[_Attempt]:
-    """Try steps from fine to coarse until one builds, and once more corrected for its compute."""
-    axis = knobs.axes["width"]
+class _Rest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is settled before width: the other arguments, the inputs, and their factors."""
+
+    changes: dict[str, Any]
+    inputs: tuple[InputSpec, ...]
+    depth: float
+    resolution: float
+
+
+def _widths(knobs: Knobs, rest: _Rest, wanted: float, target: float) -> Iterator[_Attempt]:
+    """Try steps of channels from fine to coarse until one builds."""
     for step in WIDTH_STEPS:
         built = False
-        factor = wanted
-        for _ in range(2):
-            widths = {name: scale_widths(value, factor, step) for name, value in axis.base.items()}
-            achieved = mean_ratio(tuple(widths.values()), tuple(axis.base.values()))
-            for attempt in _try(
-                knobs, {**changes, **widths}, inputs,
-                depth=depth, width=achieved, resolution=resolution,
-            ):  # fmt: skip
-                built = True
-                yield attempt
-                off = target * knobs.cost.macs / attempt.cost.macs
-                factor = _clamp(factor * off ** (1 / (axis.flops_exponent or 2.0)), wanted)
+        for attempt in _corrected(knobs, rest, wanted, target, step=step):
+            built = True
+            yield attempt
         if built:
             return
 
 
-def _try(
-    knobs: Knobs,
-    changes: Mapping[str, Any],
-    inputs: tuple[InputSpec, ...],
-    **achieved: float,
+def _corrected(
+    knobs: Knobs, rest: _Rest, wanted: float, target: float, *, step: int
 ) -> Iterator[_Attempt]:
-    call = knobs.call.override(changes)
+    """Round the width, and again with the factor corrected by the compute that was missed."""
+    axis = knobs.axes["width"]
+    exponent = axis.flops_exponent or 2.0
+    factor, tried = wanted, list[Any]()
+    for _ in range(MAX_CORRECTIONS):
+        widths = {name: scale_widths(value, factor, step) for name, value in axis.base.items()}
+        achieved = mean_ratio(tuple(widths.values()), tuple(axis.base.values()))
+        attempt = None if widths in tried else _try(knobs, rest, widths, width=achieved)
+        if attempt is None:
+            return
+        yield attempt
+        tried.append(widths)
+        off = target * knobs.cost.macs / attempt.cost.macs
+        factor = _clamp(factor * off ** (1 / exponent), wanted)
+
+
+def _try(knobs: Knobs, rest: _Rest, widths: Mapping[str, Any], *, width: float) -> _Attempt | None:
+    call = knobs.call.override(rest.changes | dict(widths))
     try:
         module = cast(build_module(call, meta=True), knobs.dtype)
-        cost = count_module(module, inputs)
+        cost = count_module(module, rest.inputs)
     except Exception:  # the trial may raise whatever a constructor raises; that is its answer
-        return
-    yield _Attempt(call=call, inputs=inputs, achieved=achieved, cost=cost)
+        return None
+    achieved = {"depth": rest.depth, "width": width, "resolution": rest.resolution}
+    return _Attempt(call=call, inputs=rest.inputs, achieved=achieved, cost=cost)
 
 
 def _resolution(knobs: Knobs, factor: float) -> tuple[tuple[InputSpec, ...], dict[str, Any], float]:

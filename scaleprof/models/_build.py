@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
@@ -101,9 +102,9 @@ def _check_timm_name(call: ConstructorCall) -> None:
 def _callable_names(call: ConstructorCall) -> list[str]:
     names: list[str] = []
 
-    def note(name: str) -> str:
+    def note(name: str) -> Callable[..., None]:
         names.append(name)
-        return name
+        return lambda: None
 
     decode_arguments(call, resolve=note)
     return names

@@ -10,7 +10,7 @@ lineage it tests.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +94,7 @@ class Components:
     origin: "Array"
     scale: "Array"
     log_weight: "Array"
-    length: float = field(default=3.0)
+    length: float
 
 
 PUBLISHED_PRIOR = FloorPrior(

@@ -35,7 +35,7 @@ def _heading(report: Report) -> Text:
 
 
 def _variants_table(report: Report) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for i, name in enumerate(_COLUMNS):
         table.add_column(_accuracy_heading(report) if name == "top-1 %" else name,
                          justify="left" if i == 0 else "right", no_wrap=True)  # fmt: skip
@@ -66,10 +66,9 @@ def _sections(report: Report) -> Iterable[tuple[str, list[Labelled]]]:
         yield "variants", [("", v) for v in sorted(others, key=lambda v: v.cost.macs)]
         return
     yield "choice", [("", report.variant(selection.variant))]
-    yield "runners-up", [("", report.variant(i)) for i in selection.runners_up]
+    yield "runners-up", [("", report.variant(i)) for i in selection.runners_up if i != "base"]
     held = [(f"{row.strategy}: ", row.variant) for row in report.strategies if row.variant]
-    title = "strategies under the same budget"
-    yield title, [(name, report.variant(identifier)) for name, identifier in held]
+    yield "strategies", [(name, report.variant(identifier)) for name, identifier in held]
 
 
 def _row(report: Report, variant: Variant, label: str) -> list[Text | str]:
@@ -119,8 +118,8 @@ def _latency(variant: Variant) -> str:
     band = variant.prediction.latency_s if variant.prediction else None
     if band is None:
         return "unknown"
-    low, high = (format_quantity(value, "time") for value in (band.p05, band.p95))
-    return f"~{format_quantity(band.p50, 'time')} ({low}–{high})"
+    half = (band.p95 - band.p05) / (2 * band.p50)
+    return f"~{format_quantity(band.p50, 'time')} ±{100 * half:.0f}%"
 
 
 def _relative(report: Report, variant: Variant) -> str:
@@ -174,7 +173,9 @@ def _verified(selection: Selection) -> str:
 
 
 def _legend(report: Report) -> Text:
-    lines = ["one forward pass of the whole batch; 1 MAC = 2 FLOPs; ~ predicted"]
+    lines = ["one forward pass of the whole batch; 1 MAC = 2 FLOPs; ~ predicted, not measured"]
+    if report.strategies:
+        lines.append("strategies: the best variant of each that meets the same budgets")
     if any(v.measurement and v.measurement.noisy for v in report.variants):
         lines.append("! the median is not yet known to 1 %")
     lines += [f"note: {plain(note)}" for note in report.notes]

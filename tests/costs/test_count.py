@@ -278,7 +278,9 @@ def test_integer_and_keyword_inputs_are_passed_on():
         pytest.param(lambda x: x.mean(), (2, 3), id="mean-of-all"),
         pytest.param(lambda x: x.mT @ x, (5, 2, 3), id="batched-product"),
         pytest.param(lambda x: x[None] @ x.mT, (5, 2, 3), id="broadcast-product"),
-        pytest.param(lambda x: functional.conv2d(x, x[:2, :, :3, :3], stride=2), (4, 3, 9, 9), id="conv"),
+        pytest.param(
+            lambda x: functional.conv2d(x, x[:2, :, :3, :3], stride=2), (4, 3, 9, 9), id="conv"
+        ),
         pytest.param(
             lambda x: functional.conv2d(x.to(memory_format=torch.channels_last), x[:2, :, :3, :3]),
             (4, 3, 9, 9),
@@ -287,7 +289,7 @@ def test_integer_and_keyword_inputs_are_passed_on():
         pytest.param(lambda x: functional.dropout(x, training=True), (4, 3), id="dropout"),
         pytest.param(lambda x: functional.layer_norm(x.transpose(0, 1), (4,)), (4, 3), id="norm"),
     ],
-)  # fmt: skip
+)
 def test_outputs_have_the_shape_and_layout_that_torch_gives_them(operation, shape):
     seen = []
 

@@ -7,8 +7,8 @@ from scaleprof.profiler._count import count_models
 
 timm = pytest.importorskip("timm")
 
-# (model, input size, activations in millions) from timm's benchmark-infer tables (`infer_macts`),
-# https://github.com/huggingface/pytorch-image-models/tree/main/results; one for each kind of network
+# (model, input size, activations in millions), `infer_macts` of timm's benchmark-infer tables,
+# https://github.com/huggingface/pytorch-image-models/tree/main/results; one per kind
 PUBLISHED_ACTIVATIONS = [
     ("resnet50", 224, 11.11),
     ("vit_small_patch16_224", 224, 11.95),
@@ -39,7 +39,7 @@ def test_activations_equal_timms_published_ones(counted, name, size, millions):
 
 
 def test_macs_of_resnet50_are_those_of_the_paper_with_the_stride_in_the_3x3():
-    # 4.089 G multiply-adds and 25.56 M parameters, as torchvision's weights state (`_ops`, `num_params`)
+    # 4.089 G multiply-adds and 25.56 M parameters, as torchvision states in the meta of its weights
     cost = scaleprof.count("torchvision:resnet50")
     assert cost.macs / 1e9 == pytest.approx(4.089, abs=0.0005)
     assert cost.params == 25_557_032

@@ -14,7 +14,7 @@ def test_the_factors_multiply_to_the_scale(strategy, scale):
 
 
 def test_compound_scaling_splits_compute_in_three_equal_parts():
-    # Dollár et al. 2021: dwr gives each axis s^(1/3) of the FLOPs; width and resolution enter squared
+    # Dollár et al. 2021: each axis gets s^(1/3) of the FLOPs; width and resolution enter squared
     factors = strategy_factors("dwr", 64.0)
     assert (factors.depth, factors.width, factors.resolution) == pytest.approx((4.0, 2.0, 2.0))
 

@@ -72,8 +72,10 @@ def test_a_variant_that_failed_is_never_chosen():
     failed = Measurement(status="out_of_memory", reason="needs more than 1 GiB")
     variants = [
         variant("base", latency_s=0.010, top1=70.0),
-        variant("big", measurement=failed, top1=90.0, prediction=predicted(0.01, p05=0.009, p95=0.011)),
-    ]  # fmt: skip
+        variant(
+            "big", measurement=failed, top1=90.0, prediction=predicted(0.01, p05=0.009, p95=0.011)
+        ),
+    ]
     assert select_variant(variants, limits_for("latency<=20ms"), batch=1).variant == "base"
 
 
@@ -109,7 +111,11 @@ def test_strategies_are_compared_under_the_same_budget():
         variant("w2", latency_s=0.025, top1=74.0, strategy="w"),
     ]
     rows = strategies_side_by_side(variants, ["d", "w", "x"], limits_for("latency<=20ms"), batch=1)
-    assert [(row.strategy, row.variant) for row in rows] == [("d", "d2"), ("w", "base"), ("x", None)]
+    assert [(row.strategy, row.variant) for row in rows] == [
+        ("d", "d2"),
+        ("w", "base"),
+        ("x", None),
+    ]
     assert rows[2].reason
 
 

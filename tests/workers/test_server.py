@@ -125,7 +125,5 @@ def test_closing_ends_the_server():
 
 def test_models_are_kept_from_the_network(forked):
     assert "HF_HUB_OFFLINE" not in os.environ or os.environ["HF_HUB_OFFLINE"] == "1"
-    outcome = forked.run(
-        "workers.jobs:reads_offline", jobs.Request(), jobs.Reply, limits=LIMITS
-    )
+    outcome = forked.run("workers.jobs:reads_offline", jobs.Request(), jobs.Reply, limits=LIMITS)
     assert outcome.reply.text == "1"

@@ -1,0 +1,164 @@
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaleprof.errors import RecipeError
+from scaleprof.knobs import base_variant, find_knobs, resolve_strategy
+from scaleprof.knobs._numbers import double, is_numbers, mean_ratio, scale_repeats, scale_widths
+from scaleprof.models import ConstructorCall as Call
+from scaleprof.models import build_module, parse_inputs, parse_reference, resolve_model
+from scaleprof.scaling import STRATEGIES
+
+pytest.importorskip("timm")
+NETS = str(Path(__file__).parents[1] / "models" / "nets.py")
+AXES = ("width", "depth", "resolution")
+
+
+def knobs_of(model, *inputs, batch=1):
+    resolved = resolve_model(parse_reference(model))
+    return find_knobs(model, resolved, parse_inputs(inputs, batch=batch) or resolved.inputs)
+
+
+@pytest.fixture(scope="module")
+def convnext():
+    return knobs_of("timm:convnext_atto")
+
+
+@pytest.fixture(scope="module")
+def vit():
+    return knobs_of("timm:vit_tiny_patch16_224")
+
+
+@pytest.fixture(scope="module")
+def net():
+    return knobs_of(f"{NETS}:Net", "3x64x64")
+
+
+def test_stages_of_a_convolutional_net_are_found(convnext):
+    axes = convnext.axes
+    assert axes["width"].base == {"dims": (40, 80, 160, 320)}
+    assert axes["depth"].base == {"depths": (2, 2, 6, 2)}
+    assert axes["resolution"].arguments == ("input",)
+    # doubling channels quadruples the products between channels, and doubles the depthwise ones
+    assert 1.8 < axes["width"].flops_exponent < 2.0
+    assert 0.9 < axes["depth"].flops_exponent <= 1.0
+
+
+def test_a_transformer_needs_its_image_size_turned_with_the_input(vit):
+    assert vit.axes["width"].arguments == ("embed_dim",)
+    assert vit.axes["depth"].base == {"depth": 12}
+    assert vit.axes["resolution"].arguments == ("input", "img_size")
+
+
+def test_a_users_own_net_is_scaled_by_its_arguments(net):
+    assert net.axes["width"].arguments == ("width",)
+    assert net.axes["depth"].arguments == ("depths",)
+
+
+def test_class_counts_are_not_width(net, convnext):
+    assert "num_classes" not in (*net.axes["width"].arguments, *convnext.axes["width"].arguments)
+
+
+def test_an_axis_that_is_not_there_says_why():
+    fixed = knobs_of(f"{NETS}:Fixed", "3x8x8")
+    assert all(fixed.axes[axis].status == "none" for axis in AXES)
+    assert all(fixed.axes[axis].reason for axis in AXES)
+    with pytest.raises(RecipeError, match="scales width"):
+        resolve_strategy(fixed, "w", 2.0, axes=AXES)
+
+
+def test_an_axis_that_may_not_be_scaled_is_refused(convnext):
+    with pytest.raises(RecipeError, match="--axes leaves out"):
+        resolve_strategy(convnext, "dwr", 2.0, axes=("width", "depth"))
+
+
+@pytest.mark.parametrize("multiplier", [0.5, 2.0, 4.0, 8.0])
+@pytest.mark.parametrize("strategy", ["w", "dwr", "dWr"])
+@pytest.mark.parametrize("which", ["convnext", "net"])
+def test_compute_comes_near_the_multiplier(which, strategy, multiplier, request):
+    knobs = request.getfixturevalue(which)
+    recipe = resolve_strategy(knobs, strategy, multiplier, axes=AXES).recipe
+    # channels are multiples of 8: at a width of 16, half or double of it is 20 % of compute off
+    tolerance = 0.06 if which == "convnext" else 0.4
+    assert recipe.achieved_multiplier == pytest.approx(multiplier, rel=tolerance)
+
+
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
+def test_only_the_strategys_axes_move(convnext, strategy):
+    variant = resolve_strategy(convnext, strategy, 4.0, axes=AXES)
+    letters = {"depth": "d", "width": "w", "resolution": "r"}
+    for axis, factor in variant.recipe.achieved.items():
+        moved = letters[axis] in strategy.lower()
+        assert (factor > 1.0) if moved else (factor == 1.0), axis
+        # nominal and achieved factors differ by rounding alone
+        assert abs(math.log(factor / variant.recipe.nominal[axis])) < 0.2
+
+
+def test_the_recipe_builds_what_was_counted(convnext):
+    variant = resolve_strategy(convnext, "dwr", 2.0, axes=AXES)
+    recipe = variant.recipe
+    call = Call(target=recipe.target, arguments=recipe.arguments, callables=recipe.callables)
+    module = build_module(call)
+    assert sum(p.numel() for p in module.parameters()) == variant.cost.params
+    scope: dict[str, object] = {}
+    for line in recipe.imports:
+        exec(line, scope)
+    pasted = eval(recipe.call, scope)
+    shapes = [tuple(p.shape) for p in module.parameters()]
+    assert [tuple(p.shape) for p in pasted.parameters()] == shapes
+    with torch.inference_mode():
+        assert module(torch.zeros(variant.cost.input_shape)).shape == (1, 1000)
+
+
+def test_attention_heads_still_divide_the_width(vit):
+    for multiplier in (0.5, 1.3, 2.0, 3.1):
+        recipe = resolve_strategy(vit, "w", multiplier, axes=AXES).recipe
+        assert recipe.arguments["embed_dim"] % 3 == 0
+
+
+def test_resolutions_stay_multiples_of_the_stride(vit):
+    variant = resolve_strategy(vit, "r", 1.7, axes=AXES)
+    assert variant.cost.input_shape[-1] % 32 == 0
+    assert variant.recipe.arguments["img_size"] == variant.cost.input_shape[2:]
+
+
+def test_identifiers_are_the_same_every_time(convnext):
+    again = knobs_of("timm:convnext_atto")
+    ids = [resolve_strategy(k, "dWr", 2.0, axes=AXES).id for k in (convnext, again)]
+    assert ids[0] == ids[1]
+    assert base_variant(convnext).id == "base"
+
+
+def test_a_rounding_that_changes_nothing_is_the_base(convnext):
+    assert resolve_strategy(convnext, "r", 1.05, axes=AXES).id == "base"
+
+
+numbers = st.recursive(
+    st.integers(1, 2000), lambda inner: st.lists(inner, min_size=1, max_size=4), max_leaves=8
+)
+
+
+@given(numbers, st.floats(0.25, 4.0), st.sampled_from([8, 16, 64]))
+def test_scaled_widths_are_positive_and_near(value, factor, step):
+    scaled = scale_widths(value, factor, step)
+    assert is_numbers(scaled)
+    assert mean_ratio(scaled, value) > 0
+
+
+def test_small_layers_are_not_rounded_away():
+    # a channel count of 16 scaled by 0.75 is 12, not 8 or 16
+    assert scale_widths(16, 0.75, 8) == 12
+
+
+@given(numbers)
+def test_doubling_doubles(value):
+    assert mean_ratio(double(value), value) == pytest.approx(2.0)
+
+
+def test_multipliers_given_as_floats_are_scaled_without_rounding():
+    assert scale_widths(1.0, 1.3, 8) == 1.3
+    assert scale_repeats(1.0, 1.5) == 1.5

@@ -1,0 +1,251 @@
+import functools
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from scaleprof.errors import ModelError
+from scaleprof.models import (
+    ConstructorCall,
+    build_module,
+    check_trusted,
+    decode_arguments,
+    encode_arguments,
+    parse_reference,
+    render,
+    resolve_model,
+    variant_id,
+)
+from scaleprof.records import InputSpec
+
+NETS = str(Path(__file__).with_name("nets.py"))
+
+
+def resolve(text):
+    return resolve_model(parse_reference(text))
+
+
+def shapes(module):
+    return {name: tuple(p.shape) for name, p in module.named_parameters()}
+
+
+def test_a_file_is_loaded_by_its_path_and_built_from_its_arguments():
+    call = resolve(f"{NETS}:Net(width=8, depths=(1, 1, 1))").call
+    module = build_module(call)
+    assert module.stem.out_channels == 8
+    assert len(module.stages) == 3
+
+
+def test_a_module_on_meta_has_the_shapes_of_the_real_one():
+    call = resolve(f"{NETS}:Net(width=8)").call
+    on_meta = build_module(call, meta=True)
+    assert all(p.is_meta for p in on_meta.parameters())
+    assert shapes(on_meta) == shapes(build_module(call))
+
+
+def test_a_constructor_that_reads_its_tensors_still_builds():
+    module = build_module(resolve(f"{NETS}:ReadsItsWeights").call, meta=True)
+    assert all(p.is_meta for p in module.parameters())
+    assert len(module.layers) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{NETS}:Needs", "needs arguments that were not given: width, depths"),
+        (f"{NETS}:Needs(width=8)", "needs arguments that were not given: depths"),
+        (f"{NETS}:Net(wide=8)", "has no argument `wide`"),
+        (f"{NETS}:Nothing", "has no `Nothing`"),
+        (f"{NETS}:CONSTANT", "is not a class or function"),
+        ("no/such/file.py:Net", "there is no file"),
+        ("no_such_package_here:Net", "there is no module `no_such_package_here`"),
+        ("timm:resnet50(pretrained=True)", "asks for weights"),
+    ],
+)
+def test_what_cannot_be_resolved_says_why_and_what_to_do(text, message):
+    with pytest.raises(ModelError, match=message):
+        resolve(text)
+
+
+def test_an_unknown_timm_model_names_the_three_nearest():
+    pytest.importorskip("timm")
+    with pytest.raises(ModelError, match="resnet5o") as caught:
+        resolve("timm:resnet5o")
+    assert caught.value.hint.count(",") == 1
+    assert "resnet50" in caught.value.hint
+
+
+def test_timm_models_know_their_input():
+    pytest.importorskip("timm")
+    assert resolve("timm:resnet50").inputs[0].shape == (1, 3, 224, 224)
+    assert resolve("timm:test_vit").inputs[0].shape == (1, 3, 160, 160)
+    assert resolve("timm:resnet18(in_chans=1)").inputs[0].shape == (1, 1, 224, 224)
+
+
+def test_what_returns_no_module_is_refused():
+    with pytest.raises(ModelError, match="returned int, not a torch module"):
+        build_module(resolve(f"{NETS}:not_a_module").call)
+
+
+ARGUMENTS = {
+    "number": 3,
+    "float": 0.1,
+    "none": None,
+    "flag": True,
+    "text": "torch.nn:Linear",
+    "nested": ((1, 2), [3, {"act": nn.GELU}]),
+    "partial": functools.partial(nn.LayerNorm, eps=1e-6),
+    "function": nn.functional.gelu,
+}
+
+
+def test_arguments_survive_json():
+    import msgspec
+
+    encoded, callables = encode_arguments(ARGUMENTS)
+    stored = msgspec.json.decode(msgspec.json.encode(encoded))
+    call = ConstructorCall(target="a:b", arguments=stored, callables=callables)
+    got = decode_arguments(call)
+    partial, want = got.pop("partial"), ARGUMENTS["partial"]
+    assert (partial.func, partial.keywords) == (want.func, want.keywords)
+    assert got["nested"] == ((1, 2), (3, {"act": nn.GELU}))
+    # a string that looks like a name stays a string
+    assert got["text"] == "torch.nn:Linear"
+    assert got["function"] is nn.functional.gelu
+    assert {name: got[name] for name in ("number", "float", "none", "flag")} == {
+        "number": 3, "float": 0.1, "none": None, "flag": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value", [lambda x: x, torch.zeros(1), {1: 2}, object(), functools.partial(nn.Linear, 3)]
+)
+def test_arguments_without_a_stored_form_are_refused(value):
+    with pytest.raises(ModelError, match=r"argument|imported"):
+        encode_arguments({"x": [value]})
+
+
+def test_the_rendered_call_builds_the_same_model():
+    call = ConstructorCall(
+        target="torch.nn:TransformerEncoderLayer",
+        arguments={"d_model": 8, "nhead": 2, "activation": "torch.nn.functional:gelu"},
+        callables=("activation",),
+    )
+    call = ConstructorCall(
+        target=call.target,
+        arguments=call.arguments | {"activation": "torch._C._nn:gelu"},
+        callables=call.callables,
+    )
+    imports, expression = render(call)
+    scope: dict[str, object] = {}
+    for line in imports:
+        exec(line, scope)
+    assert shapes(eval(expression, scope)) == shapes(build_module(call))
+
+
+def test_identifiers_depend_on_call_and_input_alone():
+    call = ConstructorCall(target="a:b", arguments={"width": (1, 2)})
+    same = ConstructorCall(target="a:b", arguments={"width": [1, 2]})
+    other = ConstructorCall(target="a:b", arguments={"width": (1, 3)})
+    inputs = [InputSpec(shape=(1, 3, 8, 8))]
+    assert variant_id(call, inputs) == variant_id(same, inputs)
+    assert variant_id(call, inputs) == variant_id(
+        call, [InputSpec(shape=(64, 3, 8, 8), dtype="float16")]
+    )
+    assert variant_id(call, inputs) != variant_id(other, inputs)
+    assert variant_id(call, inputs) != variant_id(call, [InputSpec(shape=(1, 3, 9, 9))])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(
+            ConstructorCall(
+                target="torch.nn:Linear", arguments={"in_features": 2, "out_features": 2}
+            ),
+            id="module-class",
+        ),
+        pytest.param(
+            ConstructorCall(target="timm:create_model", arguments={"model_name": "resnet18"}),
+            id="timm-model",
+        ),
+        pytest.param(
+            ConstructorCall(target="torchvision.models.resnet:resnet18"), id="torchvision-builder"
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="timm.models.convnext:ConvNeXt",
+                arguments={"norm_layer": "timm.layers.norm:LayerNorm2d"},
+                callables=("norm_layer",),
+            ),
+            id="class-argument",
+        ),
+    ],
+)
+def test_models_of_known_libraries_are_trusted(call):
+    check_trusted(call)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(
+            ConstructorCall(target="os:system", arguments={"command": "true"}), id="another-package"
+        ),
+        pytest.param(
+            ConstructorCall(target="torch:os.system", arguments={"command": "true"}),
+            id="through-an-attribute",
+        ),
+        pytest.param(ConstructorCall(target="torch.hub:load"), id="function-of-a-known-package"),
+        pytest.param(ConstructorCall(target="torch:load", arguments={"f": "x"}), id="unpickling"),
+        pytest.param(ConstructorCall(target="builtins:eval"), id="eval"),
+        pytest.param(ConstructorCall(target="nets.py:Net"), id="a-file"),
+        pytest.param(ConstructorCall(target="torch.py:Net"), id="a-file-named-like-a-package"),
+        pytest.param(
+            ConstructorCall(target="timm:create_model", arguments={"model_name": "hf-hub:a/b"}),
+            id="hub-model",
+        ),
+        pytest.param(
+            ConstructorCall(target="timm:create_model", arguments={"model_name": "local-dir:/tmp"}),
+            id="local-checkpoint",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="timm:create_model",
+                arguments={"model_name": "resnet18", "checkpoint_path": "x"},
+            ),
+            id="checkpoint",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="timm:create_model", arguments={"model_name": "resnet18", "pretrained": True}
+            ),
+            id="pretrained",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="timm:create_model",
+                arguments={"model_name": "resnet18", "act_layer": "os:system"},
+                callables=("act_layer",),
+            ),
+            id="callable-argument",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="torch.nn:Linear",
+                arguments={"device": {"functools.partial": "os:system", "keywords": {}}},
+                callables=("device",),
+            ),
+            id="partial-argument",
+        ),
+        pytest.param(
+            ConstructorCall(target="torchvision.io:read_file", arguments={"path": "x"}),
+            id="reads-a-file",
+        ),
+        pytest.param(ConstructorCall(target="timm.models:load_checkpoint"), id="loads"),
+    ],
+)
+def test_nothing_else_is_called_without_consent(call):
+    with pytest.raises(ModelError):
+        build_module(call, trust=False)
