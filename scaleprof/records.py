@@ -443,7 +443,7 @@ class Anchor(Record, frozen=True, kw_only=True):
     Attributes:
         model: Model that was trained.
         tag: Training tag or recipe name.
-        regime: ``plain``, ``strong``, ``mobile``, ``extra``, or None when unknown.
+        regime: ``plain``, ``strong``, ``mobile``, ``extra``, ``distilled``, or None when unknown.
         metric: Name of the metric.
         value: Its value.
         gmacs: Multiply-adds of one forward pass of one image, in units of 1e9.

@@ -4,10 +4,12 @@ from ._accuracy import AccuracyLaw as AccuracyLaw
 from ._accuracy import AccuracyQuery as AccuracyQuery
 from ._accuracy import TrainedModel as TrainedModel
 from ._accuracy import fit_accuracy_law as fit_accuracy_law
+from ._accuracy import leave_largest_out as leave_largest_out
 from ._accuracy import relative_gain_law as relative_gain_law
 from ._latency import MIN_POINTS as MIN_POINTS
 from ._latency import CostPoint as CostPoint
 from ._latency import LatencyLaw as LatencyLaw
 from ._latency import fit_latency_law as fit_latency_law
 from ._published import choose_anchor as choose_anchor
+from ._published import profiles_folder as profiles_folder
 from ._published import published_anchors as published_anchors

@@ -9,13 +9,21 @@ import time
 from collections.abc import Sequence
 
 from ..devices import DeviceState
-from ..errors import ModelError
-from ..jobs import DEVICE, KNOBS, DeviceRequest, KnobsReply, KnobsRequest
+from ..errors import ModelError, ScaleprofError
+from ..jobs import (
+    COUNT,
+    DEVICE,
+    KNOBS,
+    CountRequest,
+    DeviceRequest,
+    KnobsReply,
+    KnobsRequest,
+)
 from ..models import Reference, parse_inputs, parse_reference
-from ..records import Base, Context, Report, Selection, Variant
+from ..records import Base, Context, CountedModel, Report, Selection, Variant
 from ..selection import Limit, nearest_miss_error, strategies_side_by_side
 from ..timing import StoppingRule
-from ..workers import expect
+from ..workers import Failure, expect, failure_error
 from ._accuracy import describe_base, with_accuracy
 from ._bench import Bench
 from ._check import select_and_check
@@ -73,11 +81,31 @@ def _knobs(crew: Crew, reference: Reference, options: Options) -> KnobsReply:
         batch=options.batch,
         dtype=options.dtype,
     )
-    knobs = crew.count(KNOBS, request, KnobsReply, f"`{reference.text}`")
+    outcome = crew.try_count(KNOBS, request, KnobsReply)
+    if isinstance(outcome, Failure):
+        raise _probing_failed(crew, request, outcome)
+    knobs = outcome.reply
     if not any(knobs.axes[axis].status != "none" for axis in options.axes):
         reasons = "; ".join(f"{axis}: {knobs.axes[axis].reason}" for axis in options.axes)
         raise ModelError(f"`{reference.text}` has nothing to scale: {reasons}")
     return knobs
+
+
+def _probing_failed(crew: Crew, request: KnobsRequest, failure: Failure) -> ScaleprofError:
+    """Tell a model that does not work from one that works until its arguments are changed."""
+    text = request.reference.text
+    base = CountRequest(
+        reference=request.reference,
+        inputs=request.inputs,
+        batch=request.batch,
+        dtype=request.dtype,
+    )
+    if failure.status == "raised" or isinstance(crew.try_count(COUNT, base, CountedModel), Failure):
+        return failure_error(failure, f"`{text}`")
+    return ModelError(
+        f"`{text}` builds and runs, but {failure.reason} when its arguments are changed",
+        hint="its constructor must raise an error for values that it does not take",
+    )
 
 
 def _run(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) -> Selection | None:

@@ -101,10 +101,19 @@ class FailsForward(Net):
 
 
 class CrashesWhenWide(Net):
-    """Its base is fine; only scaled variants end their process."""
+    """Counts well, but a wider variant ends the process that builds it with weights."""
 
     def __init__(self, width=16, depths=(1, 2)):
-        if width > 16:
+        if width > 16 and not torch.empty(1).is_meta:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        super().__init__(width, depths)
+
+
+class CrashesWhenProbed(Net):
+    """Its base is fine; any other width ends the process."""
+
+    def __init__(self, width=16, depths=(1, 2)):
+        if width != 16:
             os.kill(os.getpid(), signal.SIGSEGV)
         super().__init__(width, depths)
 

@@ -1,0 +1,253 @@
+"""The command line as a user runs it: a process of its own, its streams and its exit status."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from factories import report, variant
+from jsonschema import Draft202012Validator
+
+from scaleprof.records import replace
+from scaleprof.reports import write_json
+
+NETS = str(Path(__file__).parents[1] / "models" / "nets.py")
+
+
+def run(*arguments, cwd=None, timeout=300, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "scaleprof", *arguments],
+        capture_output=True, text=True, cwd=cwd, timeout=timeout, check=False,
+        stdin=subprocess.DEVNULL, **kwargs,
+    )  # fmt: skip
+
+
+def fails(done, status, message):
+    """One line of error, perhaps a hint, nothing on stdout, no traceback."""
+    assert done.returncode == status, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert lines[0].startswith("error: ")
+    assert len(lines) <= 2
+    assert all(line.startswith("hint: ") for line in lines[1:])
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A report with a base that trusted code builds, and one variant."""
+    path = tmp_path_factory.mktemp("reports") / "report.json"
+    write_json(
+        report(
+            variant("base", latency_s=0.010, top1=70.0, strategies=("w", "d")),
+            variant("a1b2c3d4e5", latency_s=0.018, top1=75.0),
+        ),
+        str(path),
+    )
+    return str(path)
+
+
+def test_help_names_every_command():
+    done = run("--help")
+    assert done.returncode == 0
+    for command in ("profile", "select", "build", "count", "schema"):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize("command", ["profile", "select", "build", "count", "schema"])
+def test_every_command_explains_itself(command):
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+def test_a_mistyped_option_is_a_usage_error():
+    done = run("profile", "timm:resnet18", "--buget", "latency<=5ms")
+    assert done.returncode == 2
+    assert "--buget" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_counts_go_to_a_file_and_a_table(tmp_path):
+    path = tmp_path / "counts.json"
+    done = run("count", f"{NETS}:Net", f"{NETS}:prints", "--input", "3x32x32", "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    assert "complete" in done.stdout
+    # what the constructor printed is nowhere
+    assert "hello" not in done.stdout + done.stderr
+    content = json.loads(path.read_text())
+    assert content["schema"] == "scaleprof.counts/1"
+    first = content["models"][0]
+    for field in (
+        "model", "input_shape", "params", "weight_bytes", "macs", "flops", "activations",
+        "activation_bytes", "traffic_bytes", "peak_bytes", "coverage",
+    ):  # fmt: skip
+        assert field in first
+    assert first["coverage"]["status"] == "complete"
+    assert first["input_shape"] == [1, 3, 32, 32]
+
+
+def test_json_on_standard_output_is_all_there_is(tmp_path):
+    done = run("count", f"{NETS}:Net", "--input", "3x32x32", "--json", "-")
+    assert json.loads(done.stdout)["failures"] == []
+
+
+def test_a_count_of_several_writes_what_it_can_and_fails():
+    done = run("count", f"{NETS}:Net", f"{NETS}:raises", "--input", "3x32x32", "--json", "-")
+    assert done.returncode == 1
+    content = json.loads(done.stdout)
+    assert [model["model"] for model in content["models"]] == [f"{NETS}:Net"]
+    assert "width must be even" in content["failures"][0]["reason"]
+
+
+def test_a_count_of_one_that_fails_is_bad_input():
+    fails(run("count", f"{NETS}:exits", "--input", "3x32x32"), 2, "called exit with status 7")
+
+
+def test_costs_by_module_are_shown_when_asked_for():
+    done = run("count", f"{NETS}:Net", "--input", "3x32x32", "--modules", "1")
+    assert "stages" in done.stdout
+    assert "ModuleList" not in run("count", f"{NETS}:Net", "--input", "3x32x32").stdout
+
+
+def test_select_solves_from_the_file_and_writes_the_choice(recorded, tmp_path):
+    path = tmp_path / "selected.json"
+    done = run("select", recorded, "--budget", "latency<=20ms", "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    assert "torch.nn.Linear(in_features=2, out_features=3)" in done.stdout
+    content = json.loads(path.read_text())
+    assert content["selection"]["variant"] == "a1b2c3d4e5"
+    assert content["selection"]["verified"] is None
+
+
+def test_select_names_the_nearest_miss(recorded):
+    done = run("select", recorded, "--budget", "latency<=1ms")
+    fails(done, 1, "the nearest, the base, has 10.0 ms")
+
+
+def test_select_reads_standard_input(recorded):
+    done = subprocess.run(
+        [sys.executable, "-m", "scaleprof", "select", "-", "--budget", "latency<=20ms"],
+        input=Path(recorded).read_bytes(), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--budget", "latency>=5ms"], "makes no sense"),
+        (["--budget", "throughput<=10/s"], "makes no sense"),
+        (["--budget", "latency"], "is not a budget"),
+        (["--budget", "energy<=2x"], "unknown"),
+        ([], "there is no budget"),
+    ],
+)
+def test_a_bad_budget_is_bad_input(recorded, arguments, message):
+    fails(run("select", recorded, *arguments), 2, message)
+
+
+def test_a_file_that_is_no_report_is_bad_input(tmp_path):
+    fails(run("select", __file__, "--budget", "latency<=5ms"), 2, "not a scaleprof report")
+    fails(run("select", "no-such.json", "--budget", "latency<=5ms"), 2, "cannot read")
+    fails(run("build", str(tmp_path)), 2, "cannot read")
+
+
+def test_build_prints_the_call_and_checks_it(tmp_path, recorded):
+    done = run("build", recorded, "--variant", "base")
+    assert done.returncode == 2  # torch.nn.Linear(2, 3) does not take an image
+    fails(run("build", recorded), 2, "no selection")
+    fails(run("build", recorded, "--variant", "nope"), 2, "no variant `nope`")
+
+
+def test_nothing_from_a_report_is_called_without_consent(tmp_path):
+    mark = tmp_path / "mark"
+    evil = tmp_path / "evil.py"
+    evil.write_text(f"open({str(mark)!r}, 'w')\ndef Net(): pass\n")
+    base = variant("base", latency_s=0.01, top1=70.0)
+    recipe = replace(base.recipe, target="evil.py:Net", arguments={}, call="evil.Net()")
+    path = tmp_path / "report.json"
+    write_json(report(replace(base, recipe=recipe)), str(path))
+    done = run("build", "report.json", "--variant", "base", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "consent" in done.stderr
+    assert not mark.exists()
+    run("build", "report.json", "--variant", "base", "--trust", cwd=tmp_path)
+    assert mark.exists()
+
+
+def test_a_file_in_the_working_directory_shadows_no_installed_module(tmp_path):
+    for name in ("random.py", "torch.py", "msgspec.py"):
+        (tmp_path / name).write_text("raise SystemExit('shadowed')")
+    done = run("count", f"{NETS}:Net", "--input", "3x32x32", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work():
+    done = run("profile", f"{NETS}:hangs", "--json", "no/such/folder/r.json", timeout=60)
+    fails(done, 2, "cannot write")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (f"{NETS}:raises", "raised ValueError: width must be even"),
+        (f"{NETS}:exits", "called exit with status 7"),
+        (f"{NETS}:crashes", "SIGSEGV"),
+        (f"{NETS}:Needs", "needs arguments"),
+        ("nothing", "not a model reference"),
+    ],
+)
+def test_a_model_that_misbehaves_writes_no_report(model, message, tmp_path):
+    path = tmp_path / "report.json"
+    done = run("profile", model, "--input", "3x32x32", "--device", "cpu", "--json", str(path))
+    fails(done, 2, message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_extra_says_how_to_install_it(tmp_path):
+    (tmp_path / "timm").mkdir()
+    # a package that is not importable stands for one that is not installed
+    (tmp_path / "timm" / "__init__.py").write_text("raise ModuleNotFoundError('no', name='timm')")
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    fails(run("count", "timm:resnet18", env=environment), 2, "pip install timm")
+
+
+def test_schemas_are_valid_and_versioned():
+    for kind in ("report", "counts"):
+        schema = json.loads(run("schema", kind).stdout)
+        Draft202012Validator.check_schema(schema)
+        assert f"scaleprof.{kind}/1" in json.dumps(schema)
+
+
+def test_a_profile_prints_the_choice_and_writes_the_report(tmp_path):
+    path = tmp_path / "report.json"
+    done = run(
+        "profile", f"{NETS}:Net(width=32)", "--input", "3x64x64", "--device", "cpu",
+        "--budget", "latency<=100x", "--strategies", "w", "--multipliers", "2",
+        "--base-accuracy", "60", "--time-limit", "1min", "--batch", "2", "--json", str(path),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "verified" in done.stdout
+    assert "nets.Net(width=" in done.stdout
+    content = json.loads(path.read_text())
+    Draft202012Validator(json.loads(run("schema").stdout)).validate(content)
+    assert content["context"]["command"].startswith("scaleprof profile")
+    assert content["context"]["batch"] == 2
+    assert content["selection"]["verified"] is True
+
+
+def test_a_budget_that_nothing_meets_fails_with_the_nearest_miss(tmp_path):
+    path = tmp_path / "report.json"
+    done = run(
+        "profile", f"{NETS}:Net(width=32)", "--input", "3x64x64", "--device", "cpu",
+        "--budget", "params<=10", "--strategies", "w", "--multipliers", "0.5",
+        "--json", str(path),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "the nearest" in done.stderr
+    # what was measured is kept
+    assert json.loads(path.read_text())["selection"] is None

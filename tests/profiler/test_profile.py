@@ -1,0 +1,191 @@
+"""Whole jobs on a small net, on the CPU. What is asserted never depends on how fast it is."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+import scaleprof
+from scaleprof.errors import DeviceError, InputError, ModelError, RecipeError
+from scaleprof.profiler._bench import call_of
+from scaleprof.selection import ACCURACY_TIE
+
+NETS = os.path.relpath(Path(__file__).parents[1] / "models" / "nets.py")
+NET = f"{NETS}:Net(width=32)"
+
+
+@pytest.fixture(scope="module")
+def report():
+    # a budget that the base holds on any machine, and no scaled variant can miss by noise
+    return scaleprof.profile(
+        NET, inputs=["3x64x64"], device="cpu", budgets=["latency<=100x", "params<=50x"],
+        multipliers=[2.0], strategies=["w", "d"], base_accuracy=60.0,
+    )  # fmt: skip
+
+
+def test_the_base_comes_first_and_is_measured_in_two_processes_at_least(report):
+    base = report.variants[0]
+    assert base.id == "base"
+    assert len(base.measurement.latency_s.processes) >= 2
+
+
+def test_the_choice_is_measured_again_beside_the_base(report):
+    selection = report.selection
+    assert selection.verified is True
+    assert selection.verification.met is True
+    assert selection.verification.processes >= 2
+    chosen = report.variant(selection.variant)
+    assert len(chosen.measurement.latency_s.processes) >= 2
+    assert all(outcome.met for outcome in selection.budgets)
+
+
+def test_every_strategy_fills_the_budget_or_says_why(report):
+    assert [row.strategy for row in report.strategies] == ["w", "d"]
+    for row in report.strategies:
+        assert (row.variant is None) == (row.reason is not None)
+
+
+def test_the_choice_has_the_highest_accuracy_but_for_ties(report):
+    chosen = report.variant(report.selection.variant)
+    measured = [v for v in report.variants if v.measurement and v.measurement.status == "ok"]
+    best = max(v.accuracy.mean for v in measured if v.accuracy.mean is not None)
+    assert chosen.accuracy.mean >= best - ACCURACY_TIE - 1e-9
+
+
+def test_raw_samples_are_kept_and_statistics_follow_from_them(report):
+    for variant in report.variants:
+        if variant.measurement is None:
+            assert variant.prediction.latency_s is not None
+            continue
+        latency = variant.measurement.latency_s
+        assert sum(latency.processes) == len(latency.samples)
+        assert min(latency.samples) <= latency.p50 <= max(latency.samples)
+        assert (latency.p99 is None) == ("latency_s.p99" in variant.measurement.reasons)
+        assert variant.measurement.energy_j is None
+        assert "energy_j" in variant.measurement.reasons
+
+
+def test_memory_on_a_cpu_is_the_static_plan_with_the_process_beside_it(report):
+    for variant in report.variants:
+        if variant.measurement:
+            assert variant.measurement.peak_bytes == variant.cost.peak_bytes
+            assert variant.measurement.peak_bytes_source == "planned"
+            assert variant.measurement.memory.allocated is None
+            assert variant.measurement.memory.process > 0
+
+
+def test_conditions_are_recorded(report):
+    context = report.context
+    assert context.device.type == "cpu"
+    assert context.versions["torch"] == torch.__version__
+    assert (context.dtype, context.layout, context.mode, context.batch) == (
+        "float32", "nchw", "eager", 1,
+    )  # fmt: skip
+    assert context.flags["threads"] >= 1
+
+
+def test_the_recipe_can_be_built_and_pasted(report):
+    variant = report.variant(report.selection.variant)
+    with pytest.raises(ModelError, match="consent"):
+        scaleprof.build(report)
+    module = scaleprof.build(report, trust=True)
+    assert sum(p.numel() for p in module.parameters()) == variant.cost.params
+    assert call_of(variant).target.endswith("nets.py:Net")
+
+
+def test_the_same_command_gives_the_same_identifiers(report):
+    again = scaleprof.profile(
+        NET, inputs=["3x64x64"], device="cpu", multipliers=[2.0], strategies=["w", "d"]
+    )
+    assert {v.id for v in again.variants} <= {v.id for v in report.variants}
+    assert again.selection is None
+    assert "no budget" in again.selection_reason
+    # the base's accuracy was not given this time: variants are ranked by their relative gain
+    assert again.base.anchor is None
+    assert again.variants[0].accuracy.metric == "top1_gain"
+    assert again.variants[0].accuracy.mean == 0.0
+    assert any("--base-accuracy" in note for note in again.notes)
+
+
+def test_a_variant_that_crashes_is_named_and_the_sweep_goes_on():
+    report = scaleprof.profile(
+        f"{NETS}:CrashesWhenWide", inputs=["3x64x64"], device="cpu",
+        multipliers=[2.0], strategies=["w", "d"],
+    )  # fmt: skip
+    wide, deep = report.variants[1:]
+    assert (wide.measurement.status, wide.measurement.latency_s) == ("crashed", None)
+    assert "SIGSEGV" in wide.measurement.reason
+    assert deep.measurement.status == "ok"
+
+
+def test_a_model_that_crashes_only_when_changed_says_so():
+    with pytest.raises(ModelError, match="when its arguments are changed"):
+        scaleprof.profile(f"{NETS}:CrashesWhenProbed", inputs=["3x64x64"], device="cpu")
+
+
+def test_the_time_limit_leaves_the_rest_predicted():
+    report = scaleprof.profile(
+        NET, inputs=["3x64x64"], device="cpu", time_limit=0.1, multipliers=[2.0], strategies=["w"]
+    )
+    assert report.variants[0].measurement is not None
+    assert report.variants[1].measurement is None
+    assert any("time limit" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"batch": 0}, InputError, "`batch` must be 1 or more"),
+        ({"device": "nonsense"}, DeviceError, "not a device"),
+        ({"device": "xpu:3"}, DeviceError, "no device `xpu:3`"),
+        ({"axes": ["colour"]}, RecipeError, "unknown axis `colour`"),
+        ({"axes": []}, RecipeError, "no axis was given"),
+        ({"strategies": ["q"]}, RecipeError, "unknown strategy `q`"),
+        ({"multipliers": [-1.0]}, RecipeError, "multiplier must be between"),
+        ({"multipliers": [float("nan")]}, RecipeError, "multiplier must be between"),
+        ({"dtype": "int8"}, RecipeError, "unknown dtype"),
+        ({"layout": "nwhc"}, RecipeError, "unknown layout"),
+        ({"time_limit": 0}, InputError, "time_limit"),
+        ({"base_accuracy": 176}, InputError, "in percent"),
+        ({"inputs": ["3by64"]}, InputError, "is not an input"),
+        ({"inputs": []}, ModelError, "does not say what its input is"),
+    ],
+)
+def test_bad_settings_are_refused_in_the_users_terms(settings, error, message):
+    with pytest.raises(error, match=message):
+        scaleprof.profile(NET, **({"inputs": ["3x64x64"], "device": "cpu"} | settings))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("raises", "raised ValueError: width must be even"),
+        ("exits", "called exit with status 7"),
+        ("crashes", "was ended by SIGSEGV"),
+        ("not_a_module", "returned int"),
+        ("FailsForward", "the forward pass is broken"),
+        ("Fixed", "has nothing to scale"),
+    ],
+)
+def test_a_model_that_misbehaves_is_an_error_of_one_line(name, message):
+    shape = "3x8x8" if name == "Fixed" else "3x64x64"
+    with pytest.raises(ModelError, match=message) as caught:
+        scaleprof.profile(f"{NETS}:{name}", inputs=[shape], device="cpu")
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_status == 2
+
+
+def test_an_input_that_the_model_cannot_take_is_an_error_of_one_line():
+    with pytest.raises(ModelError, match="channel") as caught:
+        scaleprof.profile(NET, inputs=["5x64x64"], device="cpu")
+    assert "\n" not in str(caught.value)
+    assert "--input" in caught.value.hint
+
+
+def test_a_class_of_the_running_script_is_refused_with_the_way_out():
+    def local():
+        return torch.nn.Linear(1, 1)
+
+    with pytest.raises(ModelError, match="imported by name"):
+        scaleprof.profile(local)
