@@ -112,7 +112,12 @@ def _run(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) 
     """Measure, predict, choose and check; an interruption keeps what there is."""
     try:
         _measure(sweep, options)
+        _finish(sweep, base, options)
+        if options.budgets:
+            sweep.look_again()
     except KeyboardInterrupt:
+        if sweep.base.measurement is None:
+            raise
         sweep.interrupted = True
         sweep.notes.append("interrupted: only what was measured until then is here")
     _finish(sweep, base, options)
@@ -125,6 +130,8 @@ def _run(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) 
 
 def _measure(sweep: Sweep, options: Options) -> None:
     base = sweep.measure(sweep.base)
+    if options.budgets:
+        base = sweep.measure(base, seed=1)
     if base.measurement is not None and base.measurement.status != "ok":
         raise _base_failed(sweep, base)
     fresh = [

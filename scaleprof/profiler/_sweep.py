@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ..errors import ScaleprofError
 from ..jobs import SCALE, KnobsReply, ScaleReply, ScaleRequest
 from ..records import Variant, replace
-from ..selection import Limit, meets, quantity, resolve_limits
+from ..selection import Limit, meets, quantity, rank, resolve_limits
 from ..workers import Failure, failure_error
 from ._bench import Bench
 from ._crew import Crew
@@ -26,6 +26,9 @@ _SAME = 0.015
 # a strategy fills a budget if it comes this near to it
 _FILLED = 0.93
 _FILL_ROUNDS = 2
+# variants that get a second process before the choice, and the factor they may miss a budget by
+_SECOND_LOOKS = 5
+_NARROWLY = 1.1
 
 
 class Sweep:
@@ -178,6 +181,25 @@ class Sweep:
                 if multiplier is not None:
                     fresh += self.resolve(strategy, [multiplier])
             self.measure_all(fresh)
+
+    def look_again(self) -> None:
+        """Measure in one more process what the choice hangs on.
+
+        One process can be unlucky (a neighbour on the machine, an unfortunate memory layout). The
+        best variants that meet the budgets, or miss them narrowly, get a second one.
+        """
+        near = [
+            variant
+            for variant in self.variants.values()
+            if variant.id != "base"
+            and variant.measurement is not None
+            and variant.measurement.latency_s is not None
+            and len(variant.measurement.latency_s.processes) == 1
+            and self._room(variant, self.limits) > -math.log(_NARROWLY)
+        ]
+        for variant in rank(near, batch=self._options.batch)[:_SECOND_LOOKS]:
+            if self._bench.has_time_for(1 + self._reserve):
+                self.measure(variant, seed=1)
 
     def _unfilled(self, strategy: str) -> float | None:
         """Return the multiplier to try next, or None if the strategy fills the budgets already."""

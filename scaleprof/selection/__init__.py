@@ -16,6 +16,7 @@ from ._select import budget_outcome as budget_outcome
 from ._select import meets as meets
 from ._select import nearest_miss as nearest_miss
 from ._select import nearest_miss_error as nearest_miss_error
+from ._select import rank as rank
 from ._select import resolve_limits as resolve_limits
 from ._select import select_variant as select_variant
 from ._select import strategies_side_by_side as strategies_side_by_side

@@ -1,0 +1,62 @@
+"""How far apart are the medians of fresh processes that measure the same model?
+
+    python benchmarks/how_far_apart_are_fresh_processes.py [MODEL] [PROCESSES]
+
+What one process measures hides what differs between processes: memory layout, frequency, neighbours
+on the machine. Prints the spread of the logarithm of the median over processes, as the standard
+deviation and as 1.48 times the median absolute deviation, which a few unlucky processes do not move,
+beside what the samples inside the processes suggest. `scaleprof.selection.BETWEEN_PROCESSES` covers
+the second; the unlucky ones are what second processes and the check of the choice are for.
+"""
+
+import math
+import statistics
+import sys
+
+from scaleprof.jobs import MEASURE, MeasureReply, MeasureRequest
+from scaleprof.models import parse_reference, resolve_model
+from scaleprof.profiler._crew import Crew
+from scaleprof.profiler._profile import RULE
+from scaleprof.timing import median_interval
+from scaleprof.workers import expect
+
+MODEL = "timm:convnext_atto"
+PROCESSES = 20
+
+
+def main() -> None:
+    model = sys.argv[1] if len(sys.argv) > 1 else MODEL
+    resolved = resolve_model(parse_reference(model))
+    medians, within = [], []
+    with Crew(["timm"], device="cpu") as crew:
+        for seed in range(int(sys.argv[2]) if len(sys.argv) > 2 else PROCESSES):
+            request = MeasureRequest(
+                call=resolved.call,
+                inputs=resolved.inputs,
+                dtype="float32",
+                device="cpu",
+                channels_last=False,
+                compiled=False,
+                rule=RULE,
+                seed=seed,
+            )
+            samples = expect(crew.measure(MEASURE, request, MeasureReply), model).samples.samples
+            interval = median_interval(samples)
+            assert interval is not None
+            medians.append(statistics.median(samples))
+            within.append(math.log(interval[1] / interval[0]) / (2 * 1.96))
+    logs = [math.log(median) for median in medians]
+    centre = statistics.median(logs)
+    robust = 1.48 * statistics.median(abs(log - centre) for log in logs)
+    low, high = 1e3 * min(medians), 1e3 * max(medians)
+    print(f"{model}: {len(medians)} fresh processes")
+    print(f"median of medians                    {1e3 * statistics.median(medians):.2f} ms")
+    print(
+        f"lowest / highest median              {1e3 * min(medians):.2f} / {1e3 * max(medians):.2f} ms"
+    )
+    print(f"spread between processes (sd of ln)  {spread:.3f}")
+    print(f"suggested by the samples of one      {statistics.median(within):.3f}")
+
+
+if __name__ == "__main__":
+    main()
