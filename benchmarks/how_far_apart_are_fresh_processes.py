@@ -2,11 +2,11 @@
 
     python benchmarks/how_far_apart_are_fresh_processes.py [MODEL] [PROCESSES]
 
-What one process measures hides what differs between processes: memory layout, frequency, neighbours
-on the machine. Prints the spread of the logarithm of the median over processes, as the standard
-deviation and as 1.48 times the median absolute deviation, which a few unlucky processes do not move,
-beside what the samples inside the processes suggest. `scaleprof.selection.BETWEEN_PROCESSES` covers
-the second; the unlucky ones are what second processes and the check of the choice are for.
+What one process measures hides what differs between processes: memory layout, frequency, and
+neighbours on the machine. Prints the spread of the logarithm of the median over processes: its
+standard deviation, and 1.48 times its median absolute deviation, which a few unlucky processes do
+not move. `scaleprof.selection.BETWEEN_PROCESSES` covers the second; the unlucky ones are what
+second processes and the check of the choice are for.
 """
 
 import math
@@ -51,10 +51,10 @@ def main() -> None:
     low, high = 1e3 * min(medians), 1e3 * max(medians)
     print(f"{model}: {len(medians)} fresh processes")
     print(f"median of medians                    {1e3 * statistics.median(medians):.2f} ms")
+    print(f"lowest / highest median              {low:.2f} / {high:.2f} ms")
     print(
-        f"lowest / highest median              {1e3 * min(medians):.2f} / {1e3 * max(medians):.2f} ms"
+        f"spread of ln between processes       {statistics.stdev(logs):.3f} (robust {robust:.3f})"
     )
-    print(f"spread between processes (sd of ln)  {spread:.3f}")
     print(f"suggested by the samples of one      {statistics.median(within):.3f}")
 
 

@@ -3,8 +3,8 @@
     python benchmarks/how_fast_and_how_right_is_counting.py [--every N] [--fvcore-every N]
 
 Over every model that timm registers: builds it on the meta device, counts it with scaleprof and
-with torch's `FlopCounterMode`, one after the other in one process, and compares MACs and times. fvcore
-needs a real forward pass on the CPU, which takes seconds, so that it sees a sample of the models.
+with torch's `FlopCounterMode`, one after the other in one process, and compares MACs and times.
+fvcore needs a real forward pass on the CPU, which takes seconds: it sees a sample of the models.
 """
 
 import argparse
@@ -95,12 +95,9 @@ def main() -> None:
     slowest = statistics.quantiles(mine, n=20)[-1]
     print(f"models counted                       {len(mine)}")
     print(f"median / 95th percentile, s          {statistics.median(mine):.4f} / {slowest:.4f}")
-    print(
-        f"FlopCounterMode / scaleprof          {statistics.median(torch_ratio):.1f} (n={len(torch_ratio)})"
-    )
-    print(
-        f"fvcore / scaleprof                   {statistics.median(fvcore_ratio):.0f} (n={len(fvcore_ratio)})"
-    )
+    for name, ratios in (("FlopCounterMode", torch_ratio), ("fvcore", fvcore_ratio)):
+        label = f"{name} / scaleprof, time"
+        print(f"{label:36s} {statistics.median(ratios):.1f} (n={len(ratios)})")
     print(f"FlopCounterMode fails on             {len(crashed)}")
     print(f"MACs apart by more than 0.1 %        {len(apart)}")
     for line in apart:

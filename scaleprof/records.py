@@ -15,6 +15,7 @@ REPORT_SCHEMA = "scaleprof.report/1"
 
 Count = Annotated[int, Meta(ge=0)]
 Factor = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=1e9)]
 
 
 class Record(Struct, frozen=True):
@@ -251,11 +252,11 @@ class LatencyMeasurement(Record, frozen=True, kw_only=True):
         processes: Samples that each worker process contributed, in order.
     """
 
-    p50: float
-    p90: float | None
-    p99: float | None
-    ci95: tuple[float, float] | None
-    samples: tuple[float, ...]
+    p50: Seconds
+    p90: Seconds | None
+    p99: Seconds | None
+    ci95: tuple[Seconds, Seconds] | None
+    samples: tuple[Seconds, ...]
     processes: tuple[Count, ...]
 
 
@@ -310,9 +311,9 @@ class Measurement(Record, frozen=True, kw_only=True):
 class LatencyBand(Record, frozen=True, kw_only=True):
     """Predicted latency in seconds: the median of the prediction and its 90 % band."""
 
-    p50: float
-    p05: float
-    p95: float
+    p50: Seconds
+    p05: Seconds
+    p95: Seconds
 
 
 class BytesBand(Record, frozen=True, kw_only=True):

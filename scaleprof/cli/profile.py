@@ -9,7 +9,7 @@ import typer
 from ._console import print_data, status
 from ._parse import names, numbers, repeated, seconds
 
-NOTHING_MEETS_THE_BUDGET = 1
+BUDGET_MISSED = 1
 NOT_DECIDED = 3
 
 
@@ -98,6 +98,7 @@ def profile(
         print_data(profile_table(report))
     if budget and report.selection is None:
         typer.echo(f"error: {report.selection_reason}", err=True)
-        raise typer.Exit(NOTHING_MEETS_THE_BUDGET)
+        raise typer.Exit(BUDGET_MISSED)
     if report.selection is not None and report.selection.verified is not True:
-        raise typer.Exit(NOT_DECIDED)
+        missed = report.selection.verified is False
+        raise typer.Exit(BUDGET_MISSED if missed else NOT_DECIDED)

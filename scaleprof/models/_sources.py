@@ -46,6 +46,11 @@ def resolve_model(reference: Reference) -> ResolvedModel:
             f"`{reference.text}` asks for weights (`{weights[0]}`), which are never loaded",
             hint=f"leave `{weights[0]}` out: cost and latency do not depend on the weights",
         )
+    if reference.source == "hf":
+        raise ModelError(
+            "models of transformers by configuration are not supported yet",
+            hint="name a function of your own that returns the module: nets.py:make",
+        )
     find = {"timm": _timm_model, "torchvision": _torchvision_model}.get(reference.source)
     return find(reference) if find else _callable_model(reference)
 

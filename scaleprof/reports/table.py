@@ -157,8 +157,10 @@ def _choice(report: Report, selection: Selection) -> Text:
     if selection.reason:
         text.append(f"        {plain(selection.reason)}\n", style="dim")
     text.append("\n")
-    for line in (*variant.recipe.imports, variant.recipe.call):
+    for line in variant.recipe.imports:
         text.append(f"{plain(line)}\n")
+    shape = "×".join(map(str, variant.cost.input_shape))
+    text.append(f"{plain(variant.recipe.call)}  # input {shape}\n")
     return text
 
 
@@ -178,6 +180,9 @@ def _legend(report: Report) -> Text:
         lines.append("strategies: the best variant of each that meets the same budgets")
     if any(v.measurement and v.measurement.noisy for v in report.variants):
         lines.append("! the median is not yet known to 1 %")
+    for name, axis in report.axes.items():
+        if axis.status == "none":
+            lines.append(f"note: {plain(name)} is not scaled: {plain(axis.reason or 'unknown')}")
     lines += [f"note: {plain(note)}" for note in report.notes]
     return Text("\n".join(lines), style="dim")
 

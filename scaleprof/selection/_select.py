@@ -232,7 +232,7 @@ def _best_of(
         return StrategyResult(
             strategy=strategy, variant=best.id, multiplier=best.recipe.achieved_multiplier
         )
-    reason = "no variant of it meets the budgets" if variants else "the model lacks an axis of it"
+    reason = "no variant of it meets the budgets" if variants else "no variant of it was built"
     return StrategyResult(strategy=strategy, variant=None, reason=reason)
 
 
