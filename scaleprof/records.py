@@ -292,6 +292,9 @@ class Measurement(Record, frozen=True, kw_only=True):
         first_call_s: Time of the very first call of each process, compilation included.
         noisy: The interval of the median did not reach the target width.
         timeout: Sampling stopped at its time limit.
+        contended: Other processes kept the cores busy in every process that measured it.
+        foreign_cores: Cores that others kept busy, by process that is counted.
+        discarded_processes: Processes that are not counted, because others disturbed them.
         reasons: Why a field is None, by field.
     """
 
@@ -305,6 +308,9 @@ class Measurement(Record, frozen=True, kw_only=True):
     first_call_s: tuple[float, ...] = ()
     noisy: bool = False
     timeout: bool = False
+    contended: bool = False
+    foreign_cores: tuple[float, ...] = ()
+    discarded_processes: Count = 0
     reasons: dict[str, str] = {}
 
 

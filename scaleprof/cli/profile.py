@@ -98,7 +98,8 @@ def profile(
         print_data(profile_table(report))
     if budget and report.selection is None:
         typer.echo(f"error: {report.selection_reason}", err=True)
-        raise typer.Exit(BUDGET_MISSED)
+        base = report.variant("base").measurement
+        raise typer.Exit(NOT_DECIDED if base is not None and base.contended else BUDGET_MISSED)
     if report.selection is not None and report.selection.verified is not True:
         missed = report.selection.verified is False
         raise typer.Exit(BUDGET_MISSED if missed else NOT_DECIDED)

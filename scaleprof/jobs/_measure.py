@@ -10,7 +10,8 @@ from ..devices import DeviceState
 from ..devices.describe import describe_device
 from ..models import build_module
 from ..records import InputSpec
-from ..timing import measure
+from ..timing import Samples, Timer, measure
+from ..timing.contention import LoadWatch
 from ..timing.memory import accelerator_peak, process_peak, reset_process_peak
 from ..timing.timers import AcceleratorTimer, CpuTimer
 from ._requests import DeviceRequest, MeasureReply, MeasureRequest
@@ -34,19 +35,34 @@ def _measure_on_cpu(request: MeasureRequest) -> MeasureReply:
     torch.set_flush_denormal(True)
     before = reset_process_peak()
     with torch.inference_mode():
-        samples = measure(CpuTimer(_forward(request)), request.rule)
+        timer = CpuTimer(_forward(request))
+        samples, foreign = _watched(timer, request)
     after = process_peak()
     grown = after - before if after is not None and before is not None else None
-    return MeasureReply(samples=samples, allocated=None, reserved=None, process=grown)
+    return MeasureReply(
+        samples=samples, foreign_cores=foreign, allocated=None, reserved=None, process=grown
+    )
+
+
+def _watched(timer: Timer, request: MeasureRequest) -> tuple[Samples, float]:
+    watch = LoadWatch()
+    samples = measure(timer, request.rule)
+    return samples, watch.foreign_cores()
 
 
 def _measure_on_accelerator(request: MeasureRequest) -> MeasureReply:
     device = torch.device(request.device)
     with torch.inference_mode():
         forward = _forward(request)
-        samples = measure(AcceleratorTimer(forward, device), request.rule)
+        samples, foreign = _watched(AcceleratorTimer(forward, device), request)
         allocated, reserved = accelerator_peak(forward, device)
-    return MeasureReply(samples=samples, allocated=allocated, reserved=reserved, process=None)
+    return MeasureReply(
+        samples=samples,
+        foreign_cores=foreign,
+        allocated=allocated,
+        reserved=reserved,
+        process=None,
+    )
 
 
 def _forward(request: MeasureRequest) -> Callable[[], Any]:

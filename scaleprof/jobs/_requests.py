@@ -114,9 +114,18 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
 
 
 class MeasureReply(Record, frozen=True, kw_only=True):
-    """What one worker process measured of one variant; memory in bytes, None where unknown."""
+    """What one worker process measured of one variant; memory in bytes, None where unknown.
+
+    Attributes:
+        samples: Latencies.
+        foreign_cores: Cores that others kept busy meanwhile.
+        allocated: Peak that torch allocated on an accelerator.
+        reserved: Peak that torch reserved there.
+        process: Growth of this process's resident set.
+    """
 
     samples: Samples
+    foreign_cores: float
     allocated: int | None
     reserved: int | None
     process: int | None

@@ -138,7 +138,7 @@ def profile(
         >>> [variant.recipe.strategy for variant in report.variants]
         ['base', 'w']
         >>> report.variants[1].recipe.call
-        "timm.create_model('test_convnext', dims=(32, 64, 96, 136))"
+        "timm.create_model('test_convnext', dims=(36, 48, 72, 96))"
     """
     from ._options import make_options
     from ._profile import profile_model

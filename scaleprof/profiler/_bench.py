@@ -9,12 +9,19 @@ from ..jobs import MEASURE, MeasureReply, MeasureRequest
 from ..models import ConstructorCall
 from ..records import Measurement, Memory, Variant, replace
 from ..timing import Samples, StoppingRule, missing_percentiles, summarise
+from ..timing.contention import CONTENDED_CORES, LoadWatch
 from ..workers import Done, Failure
 from ._crew import Crew
 from ._options import Options
 
 # a process must be done at the latest this much before the deadline
 _SLACK = 1.5
+# a measurement that others disturbed is repeated once, if so many processes still fit after it
+_TRIES = 2
+_RESERVE_FOR_RETRY = 8
+# a look at the load takes this long; waiting for a quiet machine, this long in all
+_LOOK_S = 0.1
+_PATIENCE_S = 10.0
 
 
 class Bench:
@@ -39,6 +46,7 @@ class Bench:
         self._replies: defaultdict[str, list[MeasureReply]] = defaultdict(list)
         self.failures: dict[str, Failure] = {}
         self._last: dict[str, MeasureReply | None] = {}
+        self._patience_s = _PATIENCE_S
         self.deadline = deadline
 
     @property
@@ -68,9 +76,26 @@ class Bench:
             rule=self._rule,
             seed=seed,
         )
-        began = time.monotonic()
-        outcome = self._crew.measure(MEASURE, request, MeasureReply)
-        self._elapsed.append(time.monotonic() - began)
+        for _ in range(_TRIES):
+            self._wait_for_quiet()
+            began = time.monotonic()
+            outcome = self._crew.measure(MEASURE, request, MeasureReply)
+            self._elapsed.append(time.monotonic() - began)
+            self._keep(variant, outcome)
+            disturbed = isinstance(outcome, Done) and outcome.reply.foreign_cores > CONTENDED_CORES
+            if not disturbed or not self.has_time_for(_RESERVE_FOR_RETRY):
+                return
+
+    def _wait_for_quiet(self) -> None:
+        """Wait a little for other processes to leave the cores, within an allowance for the job."""
+        while self._patience_s > 0:
+            watch = LoadWatch()
+            time.sleep(_LOOK_S)
+            if watch.foreign_cores() <= CONTENDED_CORES:
+                return
+            self._patience_s -= _LOOK_S
+
+    def _keep(self, variant: Variant, outcome: Done[MeasureReply] | Failure) -> None:
         self._last[variant.id] = outcome.reply if isinstance(outcome, Done) else None
         if isinstance(outcome, Done):
             self._replies[variant.id].append(outcome.reply)
@@ -109,8 +134,10 @@ def call_of(variant: Variant) -> ConstructorCall:
 
 
 def pool(variant: Variant, replies: Sequence[MeasureReply], device: str) -> Measurement:
-    """Pool what several worker processes measured of a variant."""
-    samples: list[Samples] = [reply.samples for reply in replies]
+    """Pool what several worker processes measured, the undisturbed ones if there are any."""
+    quiet = [reply for reply in replies if reply.foreign_cores <= CONTENDED_CORES]
+    counted = quiet or replies
+    samples: list[Samples] = [reply.samples for reply in counted]
     latency = summarise([block.samples for block in samples])
     on_cpu = device == "cpu"
     allocated = _largest([reply.allocated for reply in replies])
@@ -129,6 +156,9 @@ def pool(variant: Variant, replies: Sequence[MeasureReply], device: str) -> Meas
         first_call_s=tuple(block.first_call_s for block in samples),
         noisy=all(block.noisy for block in samples),
         timeout=any(block.timeout for block in samples),
+        contended=not quiet,
+        foreign_cores=tuple(round(reply.foreign_cores, 3) for reply in counted),
+        discarded_processes=len(replies) - len(counted),
         reasons=_reasons(on_cpu) | missing_percentiles(latency),
     )
 

@@ -18,6 +18,7 @@ from ._options import Options
 from ._sweep import CHECK_PROCESSES, Sweep
 
 MAX_TRIES = 3
+_DISTURBED = "other processes kept the cores busy during the check; run it again on a quiet machine"
 _ROUNDS = CHECK_PROCESSES // 2
 
 
@@ -78,12 +79,15 @@ def _check(
     base = _remeasured(sweep.base, base_again, device)
     limits = _limits(options.budgets, base, sweep, options.batch)
     outcomes = tuple(budget_outcome(check, limit, batch=options.batch) for limit in limits)
-    met = _all_met([outcome.met for outcome in outcomes])
+    disturbed = is_contended(check) or (bool(base_again) and is_contended(base))
+    met = None if disturbed else _all_met([outcome.met for outcome in outcomes])
     verification = Verification(
         predicted=_known(selection),
         measured={outcome.metric: outcome.value for outcome in outcomes},
         met=met,
-        reason=_explain(met, len(again), [o.text for o in outcomes if o.met is False]),
+        reason=_DISTURBED
+        if disturbed
+        else _explain(met, len(again), [o.text for o in outcomes if o.met is False]),
         processes=len(again),
         rejected=tuple(rejected),
     )
@@ -119,6 +123,11 @@ def _remeasured(variant: Variant, replies: Sequence[MeasureReply], device: str) 
         return variant
     changed: Variant = replace(variant, measurement=pool(variant, replies, device))
     return changed
+
+
+def is_contended(variant: Variant) -> bool:
+    """Tell whether others disturbed every process that measured a variant."""
+    return variant.measurement is not None and variant.measurement.contended
 
 
 def _limits(

@@ -26,7 +26,7 @@ from ..timing import StoppingRule
 from ..workers import Failure, expect, failure_error
 from ._accuracy import describe_base, with_accuracy
 from ._bench import Bench
-from ._check import select_and_check
+from ._check import is_contended, select_and_check
 from ._crew import Crew, libraries_of
 from ._options import Options
 from ._sweep import Progress, Sweep
@@ -210,9 +210,20 @@ def _report(
         strategies=strategies,
         selection=selection,
         selection_reason=None if selection else _why_none(base.model, variants, limits, context),
-        notes=(*sweep.notes, *_accuracy_notes(base)),
+        notes=(*sweep.notes, *_contention_notes(variants), *_accuracy_notes(base)),
         skipped=tuple(sweep.skipped),
     )
+
+
+def _contention_notes(variants: Sequence[Variant]) -> list[str]:
+    disturbed = sum(map(is_contended, variants))
+    measured = sum(v.measurement is not None for v in variants)
+    if not disturbed:
+        return []
+    return [
+        f"other processes kept the cores busy while {disturbed} of {measured} variants were "
+        "measured: their latencies are too high; run this on a quiet machine"
+    ]
 
 
 def _accuracy_notes(base: Base) -> list[str]:

@@ -112,7 +112,8 @@ def _latency(variant: Variant) -> str:
         if latency.ci95 is None:
             return shown
         half = (latency.ci95[1] - latency.ci95[0]) / (2 * latency.p50)
-        return f"{shown} ±{100 * half:.1f}%{'!' if measured.noisy else ''}"
+        flags = ("!" if measured.noisy else "") + ("*" if measured.contended else "")
+        return f"{shown} ±{100 * half:.1f}%{flags}"
     if measured is not None:
         return measured.status.replace("_", " ")
     band = variant.prediction.latency_s if variant.prediction else None
@@ -180,6 +181,8 @@ def _legend(report: Report) -> Text:
         lines.append("strategies: the best variant of each that meets the same budgets")
     if any(v.measurement and v.measurement.noisy for v in report.variants):
         lines.append("! the median is not yet known to 1 %")
+    if any(v.measurement and v.measurement.contended for v in report.variants):
+        lines.append("* measured while other processes kept the cores busy")
     for name, axis in report.axes.items():
         if axis.status == "none":
             lines.append(f"note: {plain(name)} is not scaled: {plain(axis.reason or 'unknown')}")

@@ -1,0 +1,34 @@
+import subprocess
+import sys
+import time
+
+from scaleprof.timing.contention import CONTENDED_CORES, LoadWatch
+
+
+def spin(seconds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def test_what_this_process_does_is_not_foreign():
+    quiet = LoadWatch()
+    time.sleep(0.5)
+    idle = quiet.foreign_cores()
+    busy = LoadWatch()
+    spin(0.5)
+    # our own work adds nothing to what others were doing anyway
+    assert busy.foreign_cores() <= idle + 0.5
+
+
+def test_another_process_that_spins_is_foreign():
+    command = "import time; end = time.time() + 60\nwhile time.time() < end: pass"
+    other = subprocess.Popen([sys.executable, "-c", command])
+    try:
+        time.sleep(0.3)
+        watch = LoadWatch()
+        time.sleep(1.0)
+        assert watch.foreign_cores() > CONTENDED_CORES
+    finally:
+        other.kill()
+        other.wait()
