@@ -11,7 +11,6 @@
     │   ├── DeviceError          a device that is not there
     │   └── MissingExtraError    a package that this request needs
     ├── InfeasibleError       1  nothing meets the budget
-    ├── InconclusiveError     3  the measurements do not decide
     └── MeasurementError      4  the program or the hardware broke
 """
 
@@ -65,12 +64,6 @@ class InfeasibleError(ScaleprofError):
     """Nothing meets the budget."""
 
     exit_status = 1
-
-
-class InconclusiveError(ScaleprofError):
-    """The measurements do not decide."""
-
-    exit_status = 3
 
 
 class MeasurementError(ScaleprofError):

@@ -5,7 +5,7 @@ that is None is unknown, and the record says why in a ``reason`` or in its ``rea
 Readers ignore fields they do not know; a newer major version of the schema is refused.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -13,8 +13,9 @@ from msgspec import Meta, Struct
 COUNTS_SCHEMA = "scaleprof.counts/1"
 REPORT_SCHEMA = "scaleprof.report/1"
 
-Count = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Factor = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0, le=1e30)]
 Seconds = Annotated[float, Meta(gt=0, le=1e9)]
 
 
@@ -26,13 +27,13 @@ class InputSpec(Record, frozen=True, kw_only=True):
     """One tensor a model is called with.
 
     Attributes:
-        shape: Elements per dimension, the batch in front.
+        shape: Elements per dimension, the batch in front; none is over 2**31.
         dtype: ``float32``, ``float16``, ``bfloat16``, ``int64``, …
         high: Exclusive upper bound of random integers; None for floating-point inputs.
         name: Keyword the tensor is passed by, or None for a positional argument.
     """
 
-    shape: tuple[Annotated[int, Meta(gt=0)], ...]
+    shape: tuple[Annotated[int, Meta(gt=0, le=2**31)], ...]
     dtype: str = "float32"
     high: int | None = None
     name: str | None = None
@@ -177,10 +178,11 @@ class Comparison(Record, frozen=True, kw_only=True):
 
 
 class CountFailure(Record, frozen=True, kw_only=True):
-    """A model that could not be counted, and why."""
+    """A model that could not be counted, why, and what to do about it."""
 
     model: str
     reason: str
+    hint: str | None = None
 
 
 class Counts(Record, frozen=True, kw_only=True):
@@ -325,9 +327,9 @@ class LatencyBand(Record, frozen=True, kw_only=True):
 class BytesBand(Record, frozen=True, kw_only=True):
     """Predicted bytes: the mean of the prediction and its 90 % band."""
 
-    mean: float
-    p05: float
-    p95: float
+    mean: Positive
+    p05: Positive
+    p95: Positive
 
 
 class Prediction(Record, frozen=True, kw_only=True):
@@ -435,7 +437,7 @@ class Context(Record, frozen=True, kw_only=True):
     dtype: str
     layout: str
     mode: str
-    batch: int
+    batch: Annotated[int, Meta(gt=0)]
     command: str | None
     started_at: str
     elapsed_s: float
@@ -582,6 +584,8 @@ class Report(Record, frozen=True, kw_only=True):
         selection_reason: Why there is no selection: no budget was given, or nothing meets it.
         notes: Warnings that go with the numbers.
         skipped: Recipes that could not be built or counted, each with its reason.
+        decided: Whether the absence of a selection is certain: false when other processes
+            disturbed the measurements that it rests on.
     """
 
     schema: str = REPORT_SCHEMA
@@ -594,6 +598,7 @@ class Report(Record, frozen=True, kw_only=True):
     selection_reason: str | None = None
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    decided: bool = True
 
     def variant(self, variant_id: str) -> Variant:
         """Return the variant with this identifier.
@@ -607,6 +612,9 @@ class Report(Record, frozen=True, kw_only=True):
         raise KeyError(variant_id)
 
 
-def replace(record: Any, **changes: Any) -> Any:
+Changed = TypeVar("Changed", bound=Struct)
+
+
+def replace(record: Changed, **changes: Any) -> Changed:
     """Return a copy of a record with some fields changed."""
     return msgspec.structs.replace(record, **changes)

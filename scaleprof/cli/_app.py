@@ -1,6 +1,7 @@
 """The application: its commands, and how errors become messages and exit statuses."""
 
 import os
+import signal
 import sys
 from typing import Annotated, NoReturn
 
@@ -52,6 +53,9 @@ def main() -> NoReturn:
     An error that scaleprof raises on purpose is one line and perhaps a hint; any other ends with
     a traceback and status 4, because it is a defect of the program.
     """
+    # ended by CI or a closed terminal, the command still ends its workers and keeps its results
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         app()
     except ScaleprofError as error:

@@ -1,7 +1,5 @@
 """Options whose text means something: lists, durations."""
 
-from collections.abc import Sequence
-
 from ..errors import InputError
 
 
@@ -34,8 +32,3 @@ def seconds(text: str, option: str) -> float:
         return parse_quantity(text if text.strip()[-1:].isalpha() else f"{text}s", "time")
     except ValueError as error:
         raise InputError(f"`{option}`: {error}", hint=f"write {option} 120s") from None
-
-
-def repeated(values: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the values of an option that may be given several times, or none."""
-    return tuple(values or ())

@@ -18,14 +18,16 @@ def build(
     ] = False,
 ) -> None:
     """Print the constructor call of the selection in REPORT, and check that it builds."""
-    from ..models import is_trusted_package
+    from ..models import call_of, is_trusted_package, render
     from ..profiler._rebuild import check_builds, find_variant
     from ..reports import plain, read_report
     from ..units import format_quantity
 
     found = find_variant(read_report(report), variant)
     recipe = found.recipe
-    for line in (*recipe.imports, recipe.call):
+    # what is built, rather than the text that the report says it is
+    imports, call = render(call_of(recipe))
+    for line in (*imports, call):
         typer.echo(plain(line))
     trusted = trust or (not is_trusted_package(recipe.target) and _ask(recipe.target))
     cost = check_builds(found, trust=trusted)

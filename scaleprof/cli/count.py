@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from ._console import print_data, progress_bar
-from ._parse import repeated
 
 COUNT_FAILED = 1
 
@@ -47,7 +46,7 @@ def count(
     with progress_bar() as progress:
         counts = count_models(
             models,
-            inputs=repeated(input),
+            inputs=tuple(input or ()),
             batch=batch,
             dtype=dtype,
             module_depth=modules,
@@ -57,7 +56,7 @@ def count(
     if json:
         write_json(counts, json)
     if len(counts.failures) == 1 and not counts.models:
-        raise InputError(counts.failures[0].reason)
+        raise InputError(counts.failures[0].reason, hint=counts.failures[0].hint)
     if json != "-":
         print_data(counts_table(counts))
         if modules is not None:

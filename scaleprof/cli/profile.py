@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ._console import print_data, status
-from ._parse import names, numbers, repeated, seconds
+from ._parse import names, numbers, seconds
 
 BUDGET_MISSED = 1
 NOT_DECIDED = 3
@@ -76,7 +76,7 @@ def profile(
     with status() as progress:
         report = profiler.profile(
             model,
-            budgets=repeated(budget),
+            budgets=tuple(budget or ()),
             device=device,
             axes=names(axes),
             dtype=dtype,
@@ -86,7 +86,7 @@ def profile(
             strategies=names(strategies),
             multipliers=numbers(multipliers, "--multipliers"),
             time_limit=seconds(time_limit, "--time-limit"),
-            inputs=repeated(input),
+            inputs=tuple(input or ()),
             base_accuracy=base_accuracy,
             anchor=anchor,
             progress=progress,
@@ -98,8 +98,7 @@ def profile(
         print_data(profile_table(report))
     if budget and report.selection is None:
         typer.echo(f"error: {report.selection_reason}", err=True)
-        base = report.variant("base").measurement
-        raise typer.Exit(NOT_DECIDED if base is not None and base.contended else BUDGET_MISSED)
+        raise typer.Exit(BUDGET_MISSED if report.decided else NOT_DECIDED)
     if report.selection is not None and report.selection.verified is not True:
         missed = report.selection.verified is False
         raise typer.Exit(BUDGET_MISSED if missed else NOT_DECIDED)

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from ._console import print_data
-from ._parse import repeated
 
 
 def select(
@@ -31,7 +30,7 @@ def select(
     from ..reports.table import profile_table
 
     check_writable(json)
-    selected = profiler.select(report, repeated(budget))
+    selected = profiler.select(report, tuple(budget or ()))
     if json:
         write_json(selected, json)
     if json != "-":

@@ -133,6 +133,10 @@ def _summarise(
     counter: CostCounter,
     modules: tuple[ModuleCost, ...] | None,
 ) -> Cost:
+    # looked up but never run: torch took it apart into others
+    unused = [name for name, tally in counter.operators.items() if not tally.calls]
+    for name in unused:
+        del counter.operators[name]
     tallies = counter.operators.values()
     macs = sum(tally.macs for tally in tallies)
     distinct = {id(tensor): tensor for tensor in weights.values()}.values()

@@ -115,6 +115,8 @@ def attention(
 
 def same_as_input(x: Tensor, *_: Any, **__: Any) -> Direct | None:
     """Return a new tensor of the input's shape and layout (batch norm, activations)."""
+    if not x.is_floating_point():
+        return None
     return Direct(torch.empty_like(x), 0, 0)
 
 
@@ -136,7 +138,8 @@ def dropout(x: Tensor, p: float, train: bool) -> Direct | None:
 def binary(x: Tensor, y: Any, *_: Any, **__: Any) -> Direct | None:
     """Combine two tensors of one type, one of the output's shape; or a tensor and a number."""
     if not isinstance(y, Tensor):
-        plain = isinstance(y, int) or x.is_floating_point()
+        # bool and int, or int and float, give another type than x has
+        plain = x.is_floating_point() and isinstance(y, int | float)
         return Direct(torch.empty_like(x), 0, 0) if plain else None
     if x.dtype != y.dtype:
         return None

@@ -36,6 +36,10 @@ def compare_counts(request: CountRequest) -> Comparison:
     """Count a model, and set fvcore's count of it beside ours."""
     resolved = resolve_model(request.reference)
     inputs = model_inputs(request.reference, resolved, request.inputs, request.batch)
+    if any(spec.name is not None for spec in inputs):
+        raise ModelError(
+            "fvcore takes inputs by position only", hint="leave the names of --input out"
+        )
     module = build_module(resolved.call)
     cost = count_module(module, inputs, module_depth=request.module_depth)
     return Comparison(

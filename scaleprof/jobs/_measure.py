@@ -11,7 +11,7 @@ from ..devices.describe import describe_device
 from ..models import build_module
 from ..records import InputSpec
 from ..timing import Samples, Timer, measure
-from ..timing.contention import LoadWatch
+from ..timing.contention import Load, LoadWatch
 from ..timing.memory import accelerator_peak, process_peak, reset_process_peak
 from ..timing.timers import AcceleratorTimer, CpuTimer
 from ._requests import DeviceRequest, MeasureReply, MeasureRequest
@@ -36,29 +36,37 @@ def _measure_on_cpu(request: MeasureRequest) -> MeasureReply:
     before = reset_process_peak()
     with torch.inference_mode():
         timer = CpuTimer(_forward(request))
-        samples, foreign = _watched(timer, request)
+        samples, load = _watched(timer, request)
     after = process_peak()
     grown = after - before if after is not None and before is not None else None
     return MeasureReply(
-        samples=samples, foreign_cores=foreign, allocated=None, reserved=None, process=grown
+        samples=samples,
+        foreign_cores=load.foreign_cores,
+        contended=load.contended,
+        allocated=None,
+        reserved=None,
+        process=grown,
     )
 
 
-def _watched(timer: Timer, request: MeasureRequest) -> tuple[Samples, float]:
-    watch = LoadWatch()
-    samples = measure(timer, request.rule)
-    return samples, watch.foreign_cores()
+def _watched(timer: Timer, request: MeasureRequest) -> tuple[Samples, Load]:
+    """Measure, and watch the cores while samples are taken: compilers at the start are ours."""
+    watches: list[LoadWatch] = []
+    samples = measure(timer, request.rule, on_sampling=lambda: watches.append(LoadWatch()))
+    return samples, watches[0].load()
 
 
 def _measure_on_accelerator(request: MeasureRequest) -> MeasureReply:
     device = torch.device(request.device)
     with torch.inference_mode():
         forward = _forward(request)
-        samples, foreign = _watched(AcceleratorTimer(forward, device), request)
+        samples, load = _watched(AcceleratorTimer(forward, device), request)
         allocated, reserved = accelerator_peak(forward, device)
     return MeasureReply(
         samples=samples,
-        foreign_cores=foreign,
+        foreign_cores=load.foreign_cores,
+        # the model runs elsewhere: a busy host shows in the samples' spread, if at all
+        contended=False,
         allocated=allocated,
         reserved=reserved,
         process=None,

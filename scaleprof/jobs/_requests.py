@@ -119,6 +119,7 @@ class MeasureReply(Record, frozen=True, kw_only=True):
     Attributes:
         samples: Latencies.
         foreign_cores: Cores that others kept busy meanwhile.
+        contended: Whether that took cores from the model.
         allocated: Peak that torch allocated on an accelerator.
         reserved: Peak that torch reserved there.
         process: Growth of this process's resident set.
@@ -126,6 +127,7 @@ class MeasureReply(Record, frozen=True, kw_only=True):
 
     samples: Samples
     foreign_cores: float
+    contended: bool
     allocated: int | None
     reserved: int | None
     process: int | None

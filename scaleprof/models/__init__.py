@@ -5,6 +5,7 @@ from ._build import build_module as build_module
 from ._build import check_trusted as check_trusted
 from ._build import is_trusted_package as is_trusted_package
 from ._calls import ConstructorCall as ConstructorCall
+from ._calls import call_of as call_of
 from ._calls import decode_arguments as decode_arguments
 from ._calls import encode_arguments as encode_arguments
 from ._calls import render as render

@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
@@ -55,6 +56,9 @@ def build_module(call: ConstructorCall, *, meta: bool = False, trust: bool = Tru
             hint="name a class or function that returns a torch.nn.Module",
         )
     return module
+
+
+_FUNCTION_MODULES = ("torch.nn.functional", "torch._C._nn")
 
 
 def is_trusted_package(target: str) -> bool:
@@ -124,7 +128,12 @@ def _is_module_class(target: str) -> bool:
 
 
 def _is_torch_function(target: str) -> bool:
-    return target.split(":", maxsplit=1)[0] in ("torch.nn.functional", "torch._C._nn")
+    """Tell functions that torch defines for use inside networks, such as activations."""
+    module = target.rpartition(":")[0]
+    if module not in _FUNCTION_MODULES or not _in_package(target, ("torch",)):
+        return False
+    found = import_target(target)
+    return callable(found) and getattr(found, "__module__", None) in _FUNCTION_MODULES
 
 
 def _is_torchvision_builder(target: str) -> bool:
@@ -137,5 +146,19 @@ def _is_torchvision_builder(target: str) -> bool:
 
 
 def _in_package(target: str, packages: tuple[str, ...]) -> bool:
+    """Tell whether a target is a plain name of an installed package, without importing it."""
     module, _, qualname = target.rpartition(":")
-    return module.split(".")[0] in packages and "." not in qualname and not module.endswith(".py")
+    top = module.split(".")[0]
+    named = top in packages and "." not in qualname and not module.endswith(".py")
+    return named and _is_installed(top)
+
+
+def _is_installed(package: str) -> bool:
+    """Tell an installed package from a folder of that name that happens to lie around here."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return False
+    origin = Path(spec.origin).resolve()
+    if package == __name__.partition(".")[0] or "site-packages" in origin.parts:
+        return True
+    return Path.cwd() not in origin.parents and "dist-packages" in origin.parts

@@ -10,13 +10,12 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ..errors import ModelError
-from ..records import InputSpec
+from ..records import InputSpec, Recipe
 from ._imports import import_target, target_of
 
 _PARTIAL = "functools.partial"
@@ -103,6 +102,8 @@ def _decode(value: Any, path: str, callables: frozenset[str], resolve: Callable[
     if path in callables:
         if isinstance(value, str):
             return resolve(value)
+        if not _is_partial(value):
+            raise ModelError(f"argument `{path}` is neither the name of a callable nor a partial")
         keywords = {
             key: _decode(item, f"{path}.keywords.{key}", callables, resolve)
             for key, item in value["keywords"].items()
@@ -117,8 +118,25 @@ def _decode(value: Any, path: str, callables: frozenset[str], resolve: Callable[
     return value
 
 
+def _is_partial(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get(_PARTIAL), str)
+        and isinstance(value.get("keywords"), dict)
+    )
+
+
+def call_of(recipe: Recipe) -> "ConstructorCall":
+    """Return the constructor call of a recipe."""
+    return ConstructorCall(
+        target=recipe.target, arguments=recipe.arguments, callables=recipe.callables
+    )
+
+
 def render(call: ConstructorCall) -> tuple[tuple[str, ...], str]:
     """Return the import lines and the expression that build the model.
+
+    A model from a file is run from its path, so that the line works where the path does.
 
     Examples:
         >>> render(ConstructorCall(target="torch.nn:Linear", arguments={"in_features": 2}))
@@ -129,7 +147,9 @@ def render(call: ConstructorCall) -> tuple[tuple[str, ...], str]:
     arguments = dict(call.arguments)
     positional = []
     if call.target == "timm:create_model":
-        positional = [repr(arguments.pop("model_name"))]
+        positional = [repr(arguments.pop("model_name", None))]
+    if not all(name.isidentifier() for name in arguments):
+        raise ModelError(f"`{call.target}` has arguments that are no Python names")
     shown = [f"{name}={_show(v, name, callables, modules)}" for name, v in arguments.items()]
     expression = f"{_dotted(call.target, modules)}({', '.join([*positional, *shown])})"
     return tuple(f"import {module}" for module in sorted(modules)), expression
@@ -137,7 +157,13 @@ def render(call: ConstructorCall) -> tuple[tuple[str, ...], str]:
 
 def _dotted(target: str, modules: set[str]) -> str:
     module, _, qualname = target.rpartition(":")
-    module = Path(module).stem if module.endswith(".py") else module
+    names = [*([] if module.endswith(".py") else module.split(".")), *qualname.split(".")]
+    if not all(name.isidentifier() for name in names):
+        raise ModelError(f"`{target}` does not name a Python object")
+    if module.endswith(".py"):
+        modules.add("runpy")
+        first, *rest = qualname.split(".")
+        return ".".join([f"runpy.run_path({module!r})[{first!r}]", *rest])
     modules.add(module)
     return f"{module}.{qualname}"
 
@@ -146,6 +172,8 @@ def _show(value: Any, path: str, callables: frozenset[str], modules: set[str]) -
     if path in callables:
         if isinstance(value, str):
             return _dotted(value, modules)
+        if not _is_partial(value):
+            raise ModelError(f"argument `{path}` is neither the name of a callable nor a partial")
         modules.add("functools")
         inner = [
             f"{key}={_show(item, f'{path}.keywords.{key}', callables, modules)}"

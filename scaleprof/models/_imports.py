@@ -58,8 +58,9 @@ def _load_module(name: str) -> Any:
 
 
 def _load_file(path: str) -> Any:
-    module_name = Path(path).stem
-    if _FILES.get(module_name) == path:
+    # a name of its own, so that a file called random.py replaces nothing
+    module_name = f"_scaleprof_{abs(hash(path)):x}_{Path(path).stem}"
+    if module_name in _FILES:
         return sys.modules[module_name]
     if not Path(path).is_file():
         raise ModelError(f"there is no file `{path}`", hint="give its path from here")
@@ -70,6 +71,10 @@ def _load_file(path: str) -> Any:
     # its neighbours are importable from it, as when it is run
     sys.path.append(str(Path(path).resolve().parent))
     sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
     _FILES[module_name] = path
-    spec.loader.exec_module(module)
     return module

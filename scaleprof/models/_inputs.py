@@ -10,6 +10,7 @@ _SPEC = re.compile(
     r"(?:(?P<name>[A-Za-z_]\w*)=)?(?:(?P<dtype>[a-z]+[0-9]*):)?"
     r"(?P<shape>[0-9]+(?:x[0-9]+)*)(?:<(?P<high>[0-9]+))?"
 )
+_MAX_SIZE = 2**31
 _DTYPES = ("float32", "float16", "bfloat16", "int64", "int32")
 
 
@@ -33,7 +34,8 @@ def parse_input(text: str, *, batch: int = 1) -> InputSpec:
     match = _SPEC.fullmatch(text.strip())
     dtype = (match["dtype"] or "float32") if match else ""
     sizes = tuple(int(size) for size in match["shape"].split("x")) if match else ()
-    if match is None or dtype not in _DTYPES or 0 in sizes:
+    in_range = all(0 < size <= _MAX_SIZE for size in sizes)
+    if match is None or dtype not in _DTYPES or not in_range:
         raise InputError(
             f"`{text}` is not an input: expected [NAME=][DTYPE:]SIZExSIZE[<HIGH]",
             hint=f"write 3x224x224 or int64:128<5000; types are {', '.join(_DTYPES)}",
@@ -54,8 +56,10 @@ def parse_inputs(texts: Sequence[str], *, batch: int = 1) -> tuple[InputSpec, ..
 
 
 def with_dtype(inputs: Sequence[InputSpec], dtype: str) -> tuple[InputSpec, ...]:
-    """Return the inputs with floating-point ones in another type."""
+    """Return the inputs with those of the default type, float32, in another one."""
     return tuple(
-        spec if spec.high is not None else InputSpec(shape=spec.shape, dtype=dtype, name=spec.name)
+        InputSpec(shape=spec.shape, dtype=dtype, name=spec.name)
+        if spec.dtype == "float32"
+        else spec
         for spec in inputs
     )

@@ -11,7 +11,9 @@ import msgspec
 
 from ..errors import ModelError
 
-_REFERENCE = re.compile(r"(?P<source>[^:()]+):(?P<name>[^()]+?)\s*(?:\((?P<arguments>.*)\))?", re.S)
+_REFERENCE = re.compile(
+    r"(?P<source>.+?\.py|[^:()]+):(?P<name>[^():]+?)\s*(?:\((?P<arguments>.*)\))?", re.DOTALL
+)
 _FORMS = "timm:NAME, torchvision:NAME, package.module:callable or path/to/file.py:callable"
 
 
@@ -58,14 +60,18 @@ def parse_reference(text: str) -> Reference:
 def _parse_arguments(source: str, text: str) -> dict[str, Any]:
     try:
         call = ast.parse(f"f({source})", mode="eval").body
-        assert isinstance(call, ast.Call)
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError
         if call.args or any(keyword.arg is None for keyword in call.keywords):
             raise ModelError(
                 f"the arguments of `{text}` must be given by name", hint="write NAME(width=64)"
             )
-        return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError):
+        values = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        # they travel to a worker as JSON values of 64 bits
+        msgspec.msgpack.encode(values)
+    except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError):
         raise ModelError(
-            f"the arguments of `{text}` are not Python literals",
+            f"the arguments of `{text}` are not plain Python literals",
             hint="use numbers, strings, tuples, lists, True, False or None",
         ) from None
+    return values

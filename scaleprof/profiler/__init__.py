@@ -48,8 +48,11 @@ def count(
         >>> scaleprof.count(torch.nn.Conv2d(3, 8, 3), inputs=["3x32x32"]).activations
         7200
     """
+    from ._options import check_count_options
+
+    check_count_options(batch=batch, dtype=dtype, module_depth=module_depth, against=None)
     if not isinstance(model, str):
-        return _count_module(model, inputs, batch, module_depth)
+        return _count_module(model, _listed(inputs), batch, module_depth)
     from ..jobs import COUNT, CountRequest
     from ..models import parse_inputs, parse_reference
     from ._crew import Crew, libraries_of
@@ -57,7 +60,7 @@ def count(
     reference = parse_reference(model)
     request = CountRequest(
         reference=reference,
-        inputs=parse_inputs(inputs, batch=batch),
+        inputs=parse_inputs(_listed(inputs), batch=batch),
         batch=batch,
         dtype=dtype,
         module_depth=module_depth,
@@ -78,7 +81,14 @@ def _count_module(
         raise ModelError(
             "a module does not say what its input is", hint='pass inputs=["3x224x224"]'
         )
-    cost = count_module(module, parse_inputs(inputs, batch=batch), module_depth=module_depth)
+    specs = parse_inputs(inputs, batch=batch)
+    try:
+        cost = count_module(module, specs, module_depth=module_depth)
+    except Exception as error:
+        raise ModelError(
+            f"`{type(module).__name__}` raised {type(error).__name__}: {error}",
+            hint="check that it runs on these inputs",
+        ) from error
     return CountedModel(model=type(module).__name__, **msgspec.structs.asdict(cost))
 
 
@@ -140,26 +150,33 @@ def profile(
         >>> report.variants[1].recipe.call
         "timm.create_model('test_convnext', dims=(36, 48, 72, 96))"
     """
-    from ._options import make_options
+    from ..selection import parse_budgets
+    from ._options import Options, check_options
     from ._profile import profile_model
 
-    options = make_options(
-        budgets,
+    options = Options(
+        budgets=parse_budgets(_listed(budgets)),
         device=device,
-        axes=tuple(axes),
+        axes=_listed(axes),
         dtype=dtype,
         batch=batch,
         layout=layout,
         compiled=compile,
-        strategies=tuple(strategies),
+        strategies=_listed(strategies),
         multipliers=tuple(multipliers),
         time_limit_s=time_limit,
-        inputs=tuple(inputs),
+        inputs=_listed(inputs),
         base_accuracy=base_accuracy,
         anchor=anchor,
         command=command,
     )
+    check_options(options)
     return profile_model(_reference_text(model), options, progress=progress or (lambda _: None))
+
+
+def _listed(texts: str | Sequence[str]) -> tuple[str, ...]:
+    """Return several texts; one alone stands for itself, not for its letters."""
+    return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
 def _reference_text(model: str | Callable[..., Any]) -> str:
@@ -199,7 +216,7 @@ def select(report: Report | str, budgets: Sequence[str]) -> Report:
     """
     from ._choose import select_from
 
-    return select_from(_read(report), budgets)
+    return select_from(_read(report), _listed(budgets))
 
 
 def build(report: Report | str, variant: str | None = None, *, trust: bool = False) -> "nn.Module":

@@ -16,6 +16,8 @@ from ._options import Options
 
 # share of multiply-adds in products of two activations from which a model is a transformer
 _ATTENTION_SHARE = 0.005
+# the published figures that the law is fitted to begin here; it says nothing of smaller networks
+MIN_GMACS = 0.05
 _ATTENTION = ("aten::scaled_dot_product_attention", "aten::matmul", "aten::bmm", "aten::baddbmm")
 
 
@@ -48,21 +50,33 @@ def describe_base(model: str, base: Variant, options: Options) -> Base:
 def with_accuracy(variants: Sequence[Variant], base: Base, options: Options) -> list[Variant]:
     """Return the variants with predicted accuracies; relative gains if the base's is unknown."""
     law = _law(variants[0], base, options)
+    unit = _unit(variants[0], base, options)
     return [
-        replace(variant, accuracy=law.predict(_query(variant, options.batch)))
+        replace(variant, accuracy=law.predict(_query(variant, options.batch * unit)))
         for variant in variants
     ]
+
+
+def _unit(base: Variant, known: Base, options: Options) -> float:
+    """Compute of the base over the least that was published, if it is below that; else 1.
+
+    Gains follow ratios of compute. A base below the law's support is treated as the smallest
+    network inside it; with a published anchor of its own, compute is what it is.
+    """
+    published = known.anchor is not None and options.base_accuracy is None
+    return 1.0 if published else min(1.0, _gmacs(base, options.batch) / MIN_GMACS)
 
 
 def _law(base: Variant, known: Base, options: Options) -> AccuracyLaw:
     anchor = known.anchor
     transformer = _is_transformer(base)
+    per_image = options.batch * _unit(base, known, options)
     if anchor is None:
-        return relative_gain_law(_gmacs(base, options.batch), family_is_transformer=transformer)
+        return relative_gain_law(_gmacs(base, per_image), family_is_transformer=transformer)
     resolution = base.cost.input_shape[-1]
     trained = TrainedModel(
         # the count at hand where it is the same model: published figures are rounded
-        gmacs=_gmacs(base, options.batch) if anchor.resolution == resolution else anchor.gmacs,
+        gmacs=_gmacs(base, per_image) if anchor.resolution == resolution else anchor.gmacs,
         metric=anchor.value,
         resolution=anchor.resolution / resolution if anchor.resolution else 1.0,
     )
@@ -79,7 +93,7 @@ def _is_transformer(base: Variant) -> bool:
     return products > _ATTENTION_SHARE * base.cost.macs
 
 
-def _query(variant: Variant, batch: int) -> AccuracyQuery:
+def _query(variant: Variant, batch: float) -> AccuracyQuery:
     achieved = variant.recipe.achieved
     return AccuracyQuery(
         gmacs=_gmacs(variant, batch),
@@ -89,5 +103,5 @@ def _query(variant: Variant, batch: int) -> AccuracyQuery:
     )
 
 
-def _gmacs(variant: Variant, batch: int) -> float:
+def _gmacs(variant: Variant, batch: float) -> float:
     return max(variant.cost.macs, 1) / batch / 1e9

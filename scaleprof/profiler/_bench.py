@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from ..jobs import MEASURE, MeasureReply, MeasureRequest
-from ..models import ConstructorCall
+from ..models import call_of
 from ..records import Measurement, Memory, Variant, replace
 from ..timing import Samples, StoppingRule, missing_percentiles, summarise
-from ..timing.contention import CONTENDED_CORES, LoadWatch
+from ..timing.contention import FOREIGN_CORES, LoadWatch
 from ..workers import Done, Failure
 from ._crew import Crew
 from ._options import Options
@@ -67,7 +67,7 @@ class Bench:
             seed: Of weights and inputs.
         """
         request = MeasureRequest(
-            call=call_of(variant),
+            call=call_of(variant.recipe),
             inputs=variant.cost.inputs,
             dtype=self._options.dtype,
             device=self._device,
@@ -82,7 +82,7 @@ class Bench:
             outcome = self._crew.measure(MEASURE, request, MeasureReply)
             self._elapsed.append(time.monotonic() - began)
             self._keep(variant, outcome)
-            disturbed = isinstance(outcome, Done) and outcome.reply.foreign_cores > CONTENDED_CORES
+            disturbed = isinstance(outcome, Done) and outcome.reply.contended
             if not disturbed or not self.has_time_for(_RESERVE_FOR_RETRY):
                 return
 
@@ -91,7 +91,7 @@ class Bench:
         while self._patience_s > 0:
             watch = LoadWatch()
             time.sleep(_LOOK_S)
-            if watch.foreign_cores() <= CONTENDED_CORES:
+            if self._device != "cpu" or watch.load().foreign_cores <= FOREIGN_CORES:
                 return
             self._patience_s -= _LOOK_S
 
@@ -116,26 +116,12 @@ class Bench:
             measurement = Measurement(status=failure.status, reason=failure.reason)
         else:
             return variant
-        return _with(variant, measurement)
-
-
-def _with(variant: Variant, measurement: Measurement) -> Variant:
-
-    changed: Variant = replace(variant, measurement=measurement)
-    return changed
-
-
-def call_of(variant: Variant) -> ConstructorCall:
-    """Return the constructor call of a variant's recipe."""
-    recipe = variant.recipe
-    return ConstructorCall(
-        target=recipe.target, arguments=recipe.arguments, callables=recipe.callables
-    )
+        return replace(variant, measurement=measurement)
 
 
 def pool(variant: Variant, replies: Sequence[MeasureReply], device: str) -> Measurement:
     """Pool what several worker processes measured, the undisturbed ones if there are any."""
-    quiet = [reply for reply in replies if reply.foreign_cores <= CONTENDED_CORES]
+    quiet = [reply for reply in replies if not reply.contended]
     counted = quiet or replies
     samples: list[Samples] = [reply.samples for reply in counted]
     latency = summarise([block.samples for block in samples])

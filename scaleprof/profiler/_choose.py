@@ -34,10 +34,9 @@ def select_from(report: Report, budgets: Sequence[str]) -> Report:
     if selection is None:
         raise nearest_miss_error(report.base.model, report.variants, limits, batch=batch)
     strategies = [s for s in STRATEGIES if any(s in v.strategies for v in report.variants)]
-    selected: Report = replace(
+    return replace(
         report,
         selection=selection,
         selection_reason=None,
         strategies=strategies_side_by_side(report.variants, strategies, limits, batch=batch),
     )
-    return selected

@@ -12,7 +12,10 @@ from ..records import Comparison, CountedModel, CountFailure, Counts
 from ._crew import Crew, libraries_of
 
 Progress = Callable[[int, int], None]
-_SILENT: Progress = lambda _done, _total: None  # noqa: E731
+
+
+def _silent(_done: int, _total: int) -> None:
+    pass
 
 
 def count_models(
@@ -23,7 +26,7 @@ def count_models(
     dtype: str = "float32",
     module_depth: int | None = None,
     against: str | None = None,
-    progress: Progress = _SILENT,
+    progress: Progress = _silent,
 ) -> Counts:
     """Count models; one that fails does not stop the others.
 
@@ -99,7 +102,7 @@ def _in_parallel(
         try:
             return job(crew, request)
         except ScaleprofError as error:
-            return CountFailure(model=request.reference.text, reason=_one_line(error))
+            return CountFailure(model=request.reference.text, reason=str(error), hint=error.hint)
         finally:
             crews.put(crew)
 
@@ -125,10 +128,6 @@ class _Servers:
     def __exit__(self, *exception: object) -> None:
         for crew in self._crews:
             crew.__exit__(*exception)
-
-
-def _one_line(error: ScaleprofError) -> str:
-    return f"{error} ({error.hint})" if error.hint else str(error)
 
 
 def _cores() -> int:

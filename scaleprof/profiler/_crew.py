@@ -1,6 +1,8 @@
 """The workers of one command: who counts, and who touches the device."""
 
 import contextlib
+import math
+import time
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -14,6 +16,8 @@ Reply = TypeVar("Reply")
 # a constructor and a forward pass on the meta device take well under a second; probing takes some
 COUNT_LIMITS_S = 120.0
 MEASURE_LIMITS_S = 180.0
+# a job that starts near the deadline still gets this long, so that a tight limit profiles the base
+MIN_LIMIT_S = 20.0
 # share of the memory that is free now which one worker may use
 _MEMORY_SHARE = 0.8
 
@@ -41,13 +45,21 @@ class Crew:
     Args:
         libraries: Model libraries to import beforehand.
         device: Device that will be measured; None if none will.
+        deadline: Value of `time.monotonic` after which no worker goes on.
     """
 
-    def __init__(self, libraries: Iterable[str], *, device: str | None = None) -> None:
+    def __init__(
+        self,
+        libraries: Iterable[str],
+        *,
+        device: str | None = None,
+        deadline: float = math.inf,
+    ) -> None:
         counting = ["torch", *libraries, "scaleprof.jobs._count", "scaleprof.jobs._scale"]
         measuring = ["scaleprof.jobs._measure", "scaleprof.jobs._warm"]
         self._forked = WorkerServer(preload=[*counting, *measuring])
         self._spawned = WorkerServer(preload=["torch", *measuring[:1]], spawn=True)
+        self._deadline = deadline
         self._on_cpu = device == "cpu" or (device == "auto" and not has_nvidia_gpu())
 
     def __enter__(self) -> "Crew":
@@ -78,15 +90,14 @@ class Crew:
 
     def try_count(self, job: str, request: object, reply: type[Reply]) -> Done[Reply] | Failure:
         """Run a job that touches no device and return how it ended."""
-        limits = Limits(seconds=COUNT_LIMITS_S, memory_bytes=_memory_limit())
-        return self._forked.run(job, request, reply, limits=limits)
+        return self._forked.run(job, request, reply, limits=self._limits(COUNT_LIMITS_S))
 
     def measure(self, job: str, request: object, reply: type[Reply]) -> Done[Reply] | Failure:
         """Run a job that touches the device and return how it ended."""
-        limits = Limits(seconds=MEASURE_LIMITS_S, memory_bytes=_memory_limit())
         server = self._forked if self._on_cpu else self._spawned
-        return server.run(job, request, reply, limits=limits)
+        return server.run(job, request, reply, limits=self._limits(MEASURE_LIMITS_S))
 
-
-def _memory_limit() -> int:
-    return int(_MEMORY_SHARE * psutil.virtual_memory().available)
+    def _limits(self, seconds: float) -> Limits:
+        left = max(self._deadline - time.monotonic(), MIN_LIMIT_S)
+        memory = int(_MEMORY_SHARE * psutil.virtual_memory().available)
+        return Limits(seconds=round(min(seconds, left), 1), memory_bytes=memory)

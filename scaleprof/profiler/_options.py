@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from ..errors import DeviceError, InputError, RecipeError
 from ..records import Record
 from ..scaling import STRATEGIES
-from ..selection import Budget, parse_budgets
+from ..selection import Budget
 
 AXES = ("width", "depth", "resolution")
 DTYPES = ("float32", "float16", "bfloat16")
 LAYOUTS = ("nchw", "nhwc")
 MAX_MULTIPLIER = 1000.0
+MAX_BATCH = 2**31
 
 
 class Options(Record, frozen=True, kw_only=True):
@@ -62,6 +63,8 @@ def check_options(options: Options) -> None:
     _check_batch(options.batch)
     if not options.time_limit_s > 0:
         raise InputError(f"`time_limit` must be positive, got {options.time_limit_s:g} s")
+    if not options.multipliers:
+        raise RecipeError("no multiplier was given", hint="pass --multipliers 0.5,2")
     for multiplier in options.multipliers:
         if not 1 / MAX_MULTIPLIER <= multiplier <= MAX_MULTIPLIER:
             raise RecipeError(f"a multiplier must be between 0.001 and 1000, got {multiplier:g}")
@@ -83,13 +86,15 @@ def check_count_options(
     _check_choice("dtype", (dtype,), DTYPES)
     if against is not None:
         _check_choice("counter", (against,), ("fvcore",))
+        if dtype != "float32":
+            raise InputError("fvcore counts in float32 only", hint="leave --dtype out")
     _check_batch(batch)
     if module_depth is not None and module_depth < 0:
         raise InputError(f"the depth of modules must be 0 or more, got {module_depth}")
 
 
 def _check_batch(batch: int) -> None:
-    if batch < 1:
+    if not 1 <= batch <= MAX_BATCH:
         raise InputError(f"`batch` must be 1 or more, got {batch}", hint="pass --batch 1 or more")
 
 
@@ -99,14 +104,3 @@ def _check_choice(what: str, given: Sequence[str], known: Sequence[str]) -> None
             raise RecipeError(f"unknown {what} `{name}`", hint=f"choose from {', '.join(known)}")
     if not given:
         raise RecipeError(f"no {what} was given", hint=f"choose from {', '.join(known)}")
-
-
-def make_options(budgets: Sequence[str], **settings: object) -> Options:
-    """Parse budgets and check all settings.
-
-    Raises:
-        ScaleprofError: If a budget does not parse, or a setting makes no sense.
-    """
-    options = Options(budgets=parse_budgets(budgets), **settings)  # type: ignore[arg-type]
-    check_options(options)
-    return options

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from ..devices import DeviceState
-from ..errors import ModelError, ScaleprofError
+from ..errors import InputError, ModelError, ScaleprofError
 from ..jobs import (
     COUNT,
     DEVICE,
@@ -26,17 +26,18 @@ from ..timing import StoppingRule
 from ..workers import Failure, expect, failure_error
 from ._accuracy import describe_base, with_accuracy
 from ._bench import Bench
-from ._check import is_contended, select_and_check
+from ._check import is_contended, is_timed, select_and_check
 from ._crew import Crew, libraries_of
 from ._options import Options
 from ._sweep import Progress, Sweep
 
-_SILENT: Progress = lambda _: None  # noqa: E731
+# batch, channels, height, width
+IMAGE_DIMS = 4
 # one process of a sweep samples for a second and a half at most: about 100 samples of a 15 ms model
 RULE = StoppingRule(max_seconds=1.5, warmup_max_seconds=0.7)
 
 
-def profile_model(model: str, options: Options, *, progress: Progress = _SILENT) -> Report:
+def profile_model(model: str, options: Options, *, progress: Progress) -> Report:
     """Profile scaled variants of a model, and choose one if there are budgets.
 
     Args:
@@ -53,14 +54,15 @@ def profile_model(model: str, options: Options, *, progress: Progress = _SILENT)
     began, started = time.monotonic(), dt.datetime.now(dt.UTC)
     reference = parse_reference(model)
     libraries = libraries_of([reference])
-    with Crew(libraries, device=options.device) as crew:
+    deadline = began + options.time_limit_s
+    with Crew(libraries, device=options.device, deadline=deadline) as crew:
         progress("starting")
         state = _device(crew, options, libraries)
         crew.uses(state.device.type)
         progress("looking for knobs")
         knobs = _knobs(crew, reference, options)
         base = describe_base(model, knobs.base, options)
-        bench = Bench(crew, options, state.name, began + options.time_limit_s, RULE)
+        bench = Bench(crew, options, state.name, deadline, RULE)
         sweep = Sweep(
             model=model, knobs=knobs, options=options, crew=crew, bench=bench, progress=progress
         )
@@ -85,6 +87,8 @@ def _knobs(crew: Crew, reference: Reference, options: Options) -> KnobsReply:
     if isinstance(outcome, Failure):
         raise _probing_failed(crew, request, outcome)
     knobs = outcome.reply
+    if options.layout == "nhwc" and any(len(spec.shape) != IMAGE_DIMS for spec in knobs.inputs):
+        raise InputError("layout nhwc applies to batches of images", hint="leave --layout out")
     if not any(knobs.axes[axis].status != "none" for axis in options.axes):
         reasons = "; ".join(f"{axis}: {knobs.axes[axis].reason}" for axis in options.axes)
         raise ModelError(f"`{reference.text}` has nothing to scale: {reasons}")
@@ -100,7 +104,8 @@ def _probing_failed(crew: Crew, request: KnobsRequest, failure: Failure) -> Scal
         batch=request.batch,
         dtype=request.dtype,
     )
-    if failure.status == "raised" or isinstance(crew.try_count(COUNT, base, CountedModel), Failure):
+    conclusive = failure.status in ("raised", "timed_out")
+    if conclusive or isinstance(crew.try_count(COUNT, base, CountedModel), Failure):
         return failure_error(failure, f"`{text}`")
     return ModelError(
         f"`{text}` builds and runs, but {failure.reason} when its arguments are changed",
@@ -212,6 +217,8 @@ def _report(
         selection_reason=None if selection else _why_none(base.model, variants, limits, context),
         notes=(*sweep.notes, *_contention_notes(variants), *_accuracy_notes(base)),
         skipped=tuple(sweep.skipped),
+        decided=selection is not None
+        or not (is_timed(options) and any(map(is_contended, variants))),
     )
 
 

@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import ReportError
 from ..jobs import BUILD, BuildRequest
-from ..models import ConstructorCall, build_module
+from ..models import ConstructorCall, build_module, call_of
 from ..records import Cost, Report, Variant
-from ._bench import call_of
 from ._crew import Crew
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def build_variant(variant: Variant, *, trust: bool) -> "nn.Module":
     Raises:
         ModelError: If its call is not trusted, or does not return a module.
     """
-    return build_module(call_of(variant), trust=trust)
+    return build_module(call_of(variant.recipe), trust=trust)
 
 
 def check_builds(variant: Variant, *, trust: bool) -> Cost:
@@ -50,7 +49,7 @@ def check_builds(variant: Variant, *, trust: bool) -> Cost:
     Raises:
         ScaleprofError: If its call is not trusted or fails.
     """
-    call: ConstructorCall = call_of(variant)
+    call: ConstructorCall = call_of(variant.recipe)
     library = call.target.partition(":")[0].partition(".")[0]
     request = BuildRequest(call=call, inputs=variant.cost.inputs, trust=trust)
     preload = [library] if library in ("timm", "torchvision") else []

@@ -205,7 +205,7 @@ class Sweep:
         """Return the multiplier to try next, or None if the strategy fills the budgets already."""
         limits, batch = self.limits, self._options.batch
         own = [v for v in self.variants.values() if strategy in v.strategies]
-        if len(own) < 2 or any(self._fills(v, limits) for v in own):
+        if any(self._fills(v, limits) for v in own):
             return None
         wanted = filling_multiplier(own, limits, batch=batch)
         tried = [_multiplier(v) for v in own]

@@ -16,6 +16,7 @@ Decoded = TypeVar("Decoded")
 
 # no honest report comes near it: a thousand variants with a thousand samples each take 20 MB
 MAX_BYTES = 256 * 2**20
+_VERSION_DIGITS = 6
 
 
 class _Header(msgspec.Struct):
@@ -36,7 +37,21 @@ def read_report(path: str) -> Report:
     """
     content = _read(path)
     _check_schema(_decode(content, _Header, path).schema, path)
-    return _decode(content, Report, path)
+    report = _decode(content, Report, path)
+    _check_references(report, path)
+    return report
+
+
+def _check_references(report: Report, path: str) -> None:
+    """Refuse a report without a base, or one that speaks of variants it does not hold."""
+    known = {variant.id for variant in report.variants}
+    selection = report.selection
+    named = {"base"} | {row.variant for row in report.strategies if row.variant is not None}
+    if selection is not None:
+        named |= {selection.variant, *selection.runners_up}
+    missing = sorted(named - known)
+    if missing:
+        raise ReportError(f"`{path}` is not a scaleprof report: it holds no variant `{missing[0]}`")
 
 
 def _read(path: str) -> bytes:
@@ -66,7 +81,7 @@ def _decode(content: bytes, kind: type[Decoded], path: str) -> Decoded:
 def _check_schema(schema: str | None, path: str) -> None:
     name, _, version = (schema or "").partition("/")
     ours, _, supported = REPORT_SCHEMA.partition("/")
-    if name != ours or not version.isdecimal():
+    if name != ours or not (version.isdecimal() and len(version) <= _VERSION_DIGITS):
         raise ReportError(
             f"`{path}` is not a scaleprof report: its schema is `{schema}`, not `{REPORT_SCHEMA}`",
             hint="make one with scaleprof profile MODEL --json PATH",
@@ -119,7 +134,9 @@ def _replace(path: Path, content: bytes) -> None:
         # a pipe or device, such as /dev/stdout: there is nothing to rename over
         path.write_bytes(content)
         return
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.resolve().parent)
+    # a link stays a link to the new content
+    path = path.resolve()
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

@@ -6,7 +6,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..records import Comparison, Counts, Report, Selection, Variant
+from ..errors import ModelError
+from ..models import call_of, render
+from ..records import Comparison, Counts, ModuleCost, Report, Selection, Variant
 from ..selection import METRICS
 from ..units import format_quantity
 from ._text import factors, plain, recipe_name, size
@@ -55,6 +57,7 @@ def _accuracy_heading(report: Report) -> str:
     return " / ".join(plain(names.get(metric, metric)) for metric in sorted(metrics)) or "accuracy"
 
 
+_SHOWN_SKIPPED = 4
 Labelled = tuple[str, Variant]
 
 
@@ -67,7 +70,11 @@ def _sections(report: Report) -> Iterable[tuple[str, list[Labelled]]]:
         return
     yield "choice", [("", report.variant(selection.variant))]
     yield "runners-up", [("", report.variant(i)) for i in selection.runners_up if i != "base"]
-    held = [(f"{row.strategy}: ", row.variant) for row in report.strategies if row.variant]
+    held = [
+        (f"{row.strategy}{'?' if row.reason else ''}: ", row.variant)
+        for row in report.strategies
+        if row.variant
+    ]
     yield "strategies", [(name, report.variant(identifier)) for name, identifier in held]
 
 
@@ -148,7 +155,7 @@ def _choice(report: Report, selection: Selection) -> Text:
     variant = report.variant(selection.variant)
     text = Text()
     text.append(f"choice  {recipe_name(variant)}", style="bold green")
-    text.append(f" · {factors(variant.recipe)} · {size(variant)} px\n" if variant.id != "base"
+    text.append(f" · {factors(variant.recipe)} · input {size(variant)}\n" if variant.id != "base"
                 else " · nothing that meets the budget is predicted to be better\n")  # fmt: skip
     for outcome in selection.budgets:
         dimension = METRICS[outcome.metric].dimension if outcome.metric in METRICS else "count"
@@ -158,11 +165,19 @@ def _choice(report: Report, selection: Selection) -> Text:
     if selection.reason:
         text.append(f"        {plain(selection.reason)}\n", style="dim")
     text.append("\n")
-    for line in variant.recipe.imports:
-        text.append(f"{plain(line)}\n")
     shape = "×".join(map(str, variant.cost.input_shape))
-    text.append(f"{plain(variant.recipe.call)}  # input {shape}\n")
+    text.append("".join(f"{plain(line)}\n" for line in _call_lines(variant)).rstrip())
+    text.append(f"  # input {shape}\n")
     return text
+
+
+def _call_lines(variant: Variant) -> tuple[str, ...]:
+    """Render what `scaleprof build` calls, rather than the text that a report says it is."""
+    try:
+        imports, call = render(call_of(variant.recipe))
+    except ModelError as error:
+        return (f"(cannot be shown: {error})",)
+    return (*imports, call)
 
 
 def _verified(selection: Selection) -> str:
@@ -179,6 +194,8 @@ def _legend(report: Report) -> Text:
     lines = ["one forward pass of the whole batch; 1 MAC = 2 FLOPs; ~ predicted, not measured"]
     if report.strategies:
         lines.append("strategies: the best variant of each that meets the same budgets")
+    if any(row.variant and row.reason for row in report.strategies):
+        lines.append("? none of its scaled variants was measured")
     if any(v.measurement and v.measurement.noisy for v in report.variants):
         lines.append("! the median is not yet known to 1 %")
     if any(v.measurement and v.measurement.contended for v in report.variants):
@@ -186,6 +203,11 @@ def _legend(report: Report) -> Text:
     for name, axis in report.axes.items():
         if axis.status == "none":
             lines.append(f"note: {plain(name)} is not scaled: {plain(axis.reason or 'unknown')}")
+    missing = {axis.reason for axis in report.axes.values() if axis.status == "none"}
+    skipped = [t for t in report.skipped if not any(why and t.endswith(why) for why in missing)]
+    lines += [f"skipped: {plain(text)}" for text in skipped[:_SHOWN_SKIPPED]]
+    if len(skipped) > _SHOWN_SKIPPED:
+        lines.append(f"skipped: {len(skipped) - _SHOWN_SKIPPED} more, see the report")
     lines += [f"note: {plain(note)}" for note in report.notes]
     return Text("\n".join(lines), style="dim")
 
@@ -221,14 +243,11 @@ def modules_table(counts: Counts) -> Group:
     return Group(*(_modules(cost.model, cost.modules or ()) for cost in counts.models))
 
 
-def _modules(model: str, rows: Sequence[object]) -> Table:
-    from ..records import ModuleCost
-
+def _modules(model: str, rows: Sequence[ModuleCost]) -> Table:
     table = Table(title=plain(model), box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(("module", "type", "params", "MACs", "activations", "traffic")):
         table.add_column(name, justify="left" if i < 2 else "right", no_wrap=True)
     for row in rows:
-        assert isinstance(row, ModuleCost)
         table.add_row(
             plain(row.path or "(all)"),
             plain(row.type),

@@ -42,7 +42,7 @@ METRICS: Mapping[str, Metric] = {
 """Quantities that a budget can bound. ``latency`` is ``latency.p50``, the median."""
 
 _BUDGET = re.compile(r"\s*([A-Za-z0-9._]+)\s*(<=|>=|=<|=>|<|>|==|=)\s*(\S.*?)\s*")
-_RELATIVE = re.compile(r"([0-9.]+(?:e[+-]?[0-9]+)?)\s*[x×]", re.IGNORECASE)
+_RELATIVE = re.compile(r"([0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?)\s*[x×]", re.IGNORECASE)
 
 
 class Budget(Record, frozen=True, kw_only=True):

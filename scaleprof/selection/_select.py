@@ -8,6 +8,7 @@ decide nothing: among variants that close to the best, the cheapest is chosen.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from ..errors import BudgetError, InfeasibleError
 from ..records import BudgetOutcome, Selection, StrategyResult, Variant
@@ -20,6 +21,8 @@ from ._quantity import Quantity, quantity
 # 0.2; a smaller gap than 0.3 between two predictions decides nothing
 ACCURACY_TIE = 0.3
 RUNNERS_UP = 4
+# a limit that a hint proposes is shown with three digits, and must still hold when rounded down
+_ROUNDING = 0.005
 CONFIDENCE = 0.95
 
 
@@ -229,8 +232,12 @@ def _best_of(
     ranked = rank(allowed, batch=batch)
     if ranked:
         best = max(ranked, key=_accuracy)
+        untried = best.id == "base" and not any(v.measurement for v in variants if v.id != "base")
         return StrategyResult(
-            strategy=strategy, variant=best.id, multiplier=best.recipe.achieved_multiplier
+            strategy=strategy,
+            variant=best.id,
+            multiplier=best.recipe.achieved_multiplier,
+            reason="none of its variants was measured" if untried else None,
         )
     reason = "no variant of it meets the budgets" if variants else "no variant of it was built"
     return StrategyResult(strategy=strategy, variant=None, reason=reason)
@@ -275,10 +282,27 @@ def nearest_miss_error(
         )
     got = format_quantity(miss.value, metric.dimension)
     word = "above" if metric.bound == "<=" else "below"
+    if (miss.value <= miss.limit) == (metric.bound == "<="):
+        safe = miss.limit * math.exp(_shortfall(miss, batch))
+        return InfeasibleError(
+            f"no variant of `{model}` surely meets {wanted}: {name} has {got}, but meets it with "
+            f"less than {CONFIDENCE:.0%} confidence",
+            hint=f"set the {miss.budget.metric} budget to {format_quantity(safe, metric.dimension)}"
+            ", or measure longer",
+        )
     return InfeasibleError(
         f"no variant of `{model}` meets {wanted}; the nearest, {name}, has {got}",
         hint=f"set the {miss.budget.metric} budget {word} {got}, or profile other --multipliers",
     )
+
+
+def _shortfall(miss: NearestMiss, batch: int) -> float:
+    """Logarithm of the factor by which a limit must move to be met with confidence."""
+    known = quantity(miss.variant, miss.budget.metric, batch=batch)
+    needed = NormalDist().inv_cdf(CONFIDENCE) * (known.spread if known else 0.0)
+    sign = 1.0 if miss.budget.bound == "<=" else -1.0
+    room = sign * math.log(miss.limit / miss.value) if miss.value else 0.0
+    return sign * (needed - room + _ROUNDING)
 
 
 def _described(variant: Variant) -> str:

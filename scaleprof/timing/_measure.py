@@ -4,7 +4,7 @@ It sees time only through a `Timer`, so that tests replay latencies and read no 
 """
 
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
 from ..records import Record
@@ -65,12 +65,18 @@ class Samples(Record, frozen=True, kw_only=True):
     timeout: bool
 
 
-def measure(timer: Timer, rule: StoppingRule | None = None) -> Samples:
+def measure(
+    timer: Timer,
+    rule: StoppingRule | None = None,
+    *,
+    on_sampling: Callable[[], None] = lambda: None,
+) -> Samples:
     """Measure the latency of what a timer runs.
 
     Args:
         timer: Runs it and reads the clock.
         rule: When to stop; the default suits one variant of a sweep.
+        on_sampling: Called once, between the warm-up and the first sample.
 
     Returns:
         Raw samples. A slow model that meets the time limit early still gives three of them.
@@ -86,6 +92,7 @@ def measure(timer: Timer, rule: StoppingRule | None = None) -> Samples:
     warm, calls = _warm_up(timer, rule)
     per_sample = max(1, round(rule.min_block_seconds / warm)) if warm > 0 else 1
     samples: list[float] = []
+    on_sampling()
     began = timer.elapsed()
     known = timeout = False
     while not (known or timeout):

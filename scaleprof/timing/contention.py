@@ -7,12 +7,32 @@ operating system knows: what the cores were busy with, less what this process us
 
 import os
 import time
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import psutil
 
 # of one core; on a quiet machine its own housekeeping takes a few hundredths
-CONTENDED_CORES = 0.15
+FOREIGN_CORES = 0.15
+# others disturb only when they and we together leave less than this idle
+IDLE_CORES = 0.3
+
+
+class Load(NamedTuple):
+    """What others did to the cores on average: other guests of the host included.
+
+    Attributes:
+        foreign_cores: Cores that others kept busy.
+        idle_cores: Cores that nobody used.
+    """
+
+    foreign_cores: float
+    idle_cores: float
+
+    @property
+    def contended(self) -> bool:
+        """Whether others took cores that were wanted here."""
+        return self.foreign_cores > FOREIGN_CORES and self.idle_cores < IDLE_CORES
 
 
 class LoadWatch:
@@ -23,17 +43,24 @@ class LoadWatch:
         self._busy = _busy_seconds()
         self._own = _own_seconds()
 
-    def foreign_cores(self) -> float:
-        """Return how many cores others kept busy on average, other guests of the host included."""
-        elapsed = time.perf_counter() - self._began
-        foreign = (_busy_seconds() - self._busy) - (_own_seconds() - self._own)
-        return max(0.0, foreign / elapsed) if elapsed > 0 else 0.0
+    def load(self) -> Load:
+        """Return the mean load since the watch began."""
+        elapsed = max(time.perf_counter() - self._began, 1e-9)
+        busy, own = _busy_seconds() - self._busy, _own_seconds() - self._own
+        foreign = max(0.0, (busy - own) / elapsed)
+        return Load(foreign_cores=foreign, idle_cores=max(0.0, len(_cores()) - busy / elapsed))
 
 
 def _busy_seconds() -> float:
-    cores = psutil.cpu_times(percpu=True)
-    ours = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(cores))
-    return sum(_busy(cores[i]) for i in ours if i < len(cores))
+    times = psutil.cpu_times(percpu=True)
+    return sum(_busy(times[i]) for i in _cores() if i < len(times))
+
+
+def _cores() -> Collection[int]:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return range(os.cpu_count() or 1)
 
 
 def _busy(times: Any) -> float:

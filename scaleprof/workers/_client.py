@@ -1,6 +1,5 @@
 """The parent's side: start a worker server, send it jobs, hold them to their limits."""
 
-import contextlib
 import os
 import select
 import signal
@@ -19,11 +18,13 @@ from ..errors import MeasurementError, ModelError, ScaleprofError
 from ..units import format_quantity
 from ._messages import Ended, Job, Raised, Returned, Started, receive, send
 from ._outcome import Done, Failure, Limits
+from ._server import end_group
 
 Reply = TypeVar("Reply")
 
 # between looks at a worker's clock and memory: short against any limit, rare against its work
 _POLL_SECONDS = 0.1
+_LAST_WORDS = 200
 
 _BOOT = (
     "import sys; fd, once, preload = sys.argv[1:4]; sys.path[:] = sys.argv[4:]; "
@@ -129,7 +130,7 @@ class WorkerServer:
     def _kill(self) -> None:
         if self._process is not None:
             for child in psutil.Process(self._process.pid).children(recursive=True):
-                _end_group(child.pid)
+                end_group(child.pid)
             self._process.kill()
         self.close()
 
@@ -139,11 +140,11 @@ def _watch(fd: int, pid: int, limits: Limits) -> Failure | None:
     deadline = time.monotonic() + limits.seconds
     while not select.select([fd], [], [], _POLL_SECONDS)[0]:
         if time.monotonic() > deadline:
-            _end_group(pid)
+            end_group(pid)
             return Failure(status="timed_out", reason=f"took more than {limits.seconds:g} s")
         used = _resident_bytes(pid)
         if limits.memory_bytes is not None and used > limits.memory_bytes:
-            _end_group(pid)
+            end_group(pid)
             limit = format_quantity(limits.memory_bytes, "bytes")
             return Failure(status="out_of_memory", reason=f"needs more than {limit}")
     return None
@@ -154,11 +155,6 @@ def _resident_bytes(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return 0
-
-
-def _end_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _outcome(
@@ -220,6 +216,9 @@ def failure_error(failure: Failure, subject: str) -> ScaleprofError:
         return kind(failure.reason, hint=failure.hint)  # type: ignore[no-any-return]
     verbs = {"raised": "raised ", "timed_out": "did not finish: "}
     text = f"{subject} {verbs.get(failure.status, '')}{failure.reason}"
+    last = failure.output.strip().splitlines()[-1:]
+    if last and failure.status in ("crashed", "exited"):
+        text += f"; its last words: {last[0][:_LAST_WORDS]}"
     return ModelError(text, hint=_HINTS.get(failure.status))
 
 

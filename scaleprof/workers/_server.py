@@ -8,6 +8,8 @@ single job in its own process instead, for devices whose drivers do not survive 
 import contextlib
 import importlib
 import os
+import select
+import signal
 import sys
 import tempfile
 import typing
@@ -41,10 +43,23 @@ def _run_in_fork(control_fd: int, job: Job) -> None:
             _become_worker(job, answer_in, output)
         os.close(answer_in)
         send(control_fd, Started(pid))
+        ready, _, _ = select.select([control_fd, answer_out], [], [])
+        if control_fd in ready:
+            # the parent says nothing while a job runs: it has gone, and nobody waits for the job
+            end_group(pid)
+            os._exit(1)
         answer = receive_bytes(answer_out)
         os.close(answer_out)
         _, status = os.waitpid(pid, 0)
+        # what the job started and left behind ends with it
+        end_group(pid)
         send(control_fd, Ended(answer or b"", status, _tail(output)))
+
+
+def end_group(pid: int) -> None:
+    """End a worker and everything that it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _run_here(control_fd: int, job: Job) -> None:

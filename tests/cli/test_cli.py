@@ -10,7 +10,7 @@ import pytest
 from factories import report, variant
 from jsonschema import Draft202012Validator
 
-from scaleprof.records import replace
+from scaleprof.records import InputSpec, replace
 from scaleprof.reports import write_json
 
 NETS = str(Path(__file__).parents[1] / "models" / "nets.py")
@@ -179,6 +179,21 @@ def test_nothing_from_a_report_is_called_without_consent(tmp_path):
     assert mark.exists()
 
 
+def test_build_shows_what_it_builds_whatever_the_report_says(tmp_path):
+    base = variant("base", latency_s=0.01, top1=70.0)
+    cost = replace(base.cost, inputs=(InputSpec(shape=(1, 2)),))
+    recipe = replace(base.recipe, call="__import__('os').system('true')", imports=("import evil",))
+    path = tmp_path / "report.json"
+    write_json(report(replace(base, recipe=recipe, cost=cost)), str(path))
+    done = run("build", str(path), "--variant", "base")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "import torch.nn",
+        "torch.nn.Linear(in_features=2, out_features=3)",
+    ]
+    assert "builds: 9.00 parameters" in done.stderr
+
+
 def test_a_file_in_the_working_directory_shadows_no_installed_module(tmp_path):
     for name in ("random.py", "torch.py", "msgspec.py"):
         (tmp_path / name).write_text("raise SystemExit('shadowed')")
@@ -228,11 +243,11 @@ def test_a_profile_prints_the_choice_and_writes_the_report(tmp_path):
     done = run(
         "profile", f"{NETS}:Net(width=32)", "--input", "3x64x64", "--device", "cpu",
         "--budget", "latency<=100x", "--strategies", "w", "--multipliers", "2",
-        "--base-accuracy", "60", "--time-limit", "1min", "--batch", "2", "--json", str(path),
+        "--base-accuracy", "60", "--time-limit", "15min", "--batch", "2", "--json", str(path),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "verified" in done.stdout
-    assert "nets.Net(width=" in done.stdout
+    assert "runpy.run_path(" in done.stdout
     content = json.loads(path.read_text())
     Draft202012Validator(json.loads(run("schema").stdout)).validate(content)
     assert content["context"]["command"].startswith("scaleprof profile")
@@ -245,7 +260,7 @@ def test_a_budget_that_nothing_meets_fails_with_the_nearest_miss(tmp_path):
     done = run(
         "profile", f"{NETS}:Net(width=32)", "--input", "3x64x64", "--device", "cpu",
         "--budget", "params<=10", "--strategies", "w", "--multipliers", "0.5",
-        "--json", str(path),
+        "--time-limit", "15min", "--json", str(path),
     )  # fmt: skip
     assert done.returncode == 1
     assert "the nearest" in done.stderr

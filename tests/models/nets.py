@@ -129,4 +129,17 @@ class Noted(Net):
                 notes.write("built\n")
 
 
+class FailsWhenChecked(Net):
+    """Works as often as the file that ``NOTES`` names has room for, and then no more."""
+
+    def __init__(self, width=16, depths=(1, 2)):
+        super().__init__(width, depths)
+        if not self.stem.weight.is_meta:
+            notes = Path(os.environ["NOTES"])
+            left = int(notes.read_text()) - 1
+            notes.write_text(str(left))
+            if left < 0:
+                raise RuntimeError("worn out")
+
+
 CONSTANT = 3

@@ -1,4 +1,5 @@
 import functools
+import sys
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,53 @@ def test_models_of_known_libraries_are_trusted(call):
     check_trusted(call)
 
 
+def test_a_folder_named_like_a_library_is_not_that_library(tmp_path, monkeypatch):
+    package = tmp_path / "diffusers"
+    package.mkdir()
+    mark = tmp_path / "mark"
+    (package / "__init__.py").write_text(f"open({str(mark)!r}, 'w')")
+    (package / "evil.py").write_text("from torch.nn import Linear as Net")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ModelError):
+        check_trusted(ConstructorCall(target="diffusers.evil:Net"))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["a b", "a;b", "__import__('os')", "1a"])
+def test_a_call_that_is_no_python_name_is_never_shown_as_one(name):
+    with pytest.raises(ModelError):
+        render(ConstructorCall(target=f"torch.nn:{name}"))
+    with pytest.raises(ModelError):
+        render(ConstructorCall(target="torch.nn:Linear", arguments={name: 1}))
+
+
+def test_a_file_named_like_a_module_replaces_nothing(tmp_path):
+    import random
+
+    path = tmp_path / "random.py"
+    path.write_text("from torch import nn\ndef make(): return nn.Linear(1, 1)\n")
+    assert build_module(resolve(f"{path}:make").call).in_features == 1
+    assert sys.modules["random"] is random
+
+
+def test_a_file_that_failed_to_load_fails_again(tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("import torch\nraise ValueError('broken')")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="broken"):
+            resolve(f"{path}:Net")
+
+
+def test_the_call_of_a_model_in_a_file_can_be_pasted():
+    call = resolve(f"{NETS}:Net(width=8)").call
+    imports, expression = render(call)
+    scope: dict[str, object] = {}
+    for line in imports:
+        exec(line, scope)
+    assert shapes(eval(expression, scope)) == shapes(build_module(call))
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -244,6 +292,42 @@ def test_models_of_known_libraries_are_trusted(call):
             id="reads-a-file",
         ),
         pytest.param(ConstructorCall(target="timm.models:load_checkpoint"), id="loads"),
+        pytest.param(
+            ConstructorCall(
+                target="timm.layers.mlp:Mlp",
+                arguments={
+                    "in_features": 2,
+                    "act_layer": {
+                        "functools.partial": "torch.nn.functional:torch.os.system",
+                        "keywords": {"command": "true"},
+                    },
+                },
+                callables=("act_layer",),
+            ),
+            id="callable-through-an-attribute",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="torch.nn:Linear",
+                arguments={"device": "torch.nn.functional:importlib"},
+                callables=("device",),
+            ),
+            id="module-as-callable",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="torch.nn:Linear", arguments={"device": 3}, callables=("device",)
+            ),
+            id="callable-that-is-a-number",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="torch.nn:Linear",
+                arguments={"device": {"functools.partial": "torch.nn:ReLU"}},
+                callables=("device",),
+            ),
+            id="partial-without-keywords",
+        ),
     ],
 )
 def test_nothing_else_is_called_without_consent(call):

@@ -17,6 +17,7 @@ from scaleprof.records import InputSpec
         ("nets.py:Net(width=64, depths=(2, 2), act='relu')", "nets.py", "Net",
          {"width": 64, "depths": (2, 2), "act": "relu"}),
         ("nets.py:Net()", "nets.py", "Net", {}),
+        ("a (1)/nets.py:Net(width=2)", "a (1)/nets.py", "Net", {"width": 2}),
     ],
 )  # fmt: skip
 def test_references_parse(text, source, name, arguments):
@@ -27,7 +28,8 @@ def test_references_parse(text, source, name, arguments):
 @pytest.mark.parametrize(
     "text",
     ["", "resnet50", ":x", "x:", "timm:resnet50(3)", "timm:r(width=open('x'))", "timm:r(width=",
-     "timm:r(**{'a': 1})", "timm:r(a=b)"],
+     "timm:r(**{'a': 1})", "timm:r(a=b)", "x.py:N(a=1) or (2)", "x.py:N(a=1).b(c=2)",
+     "x.py:N(a=1j)", "x.py:N(a=...)", f"x.py:N(a={10**27})"],
 )  # fmt: skip
 def test_what_is_not_a_reference_is_refused_with_a_next_step(text):
     with pytest.raises(ModelError) as caught:
@@ -58,7 +60,20 @@ def test_inputs_parse_with_the_batch_in_front(text, spec):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "3x", "x3", "3x0x3", "3,4", "int64:128", "3x4<5", "complex64:3", "-3", "a b=3"]
+    "text",
+    [
+        "",
+        "3x",
+        "x3",
+        "3x0x3",
+        "3,4",
+        "int64:128",
+        "3x4<5",
+        "complex64:3",
+        "-3",
+        "a b=3",
+        "3x99999999999999999999",
+    ],
 )
 def test_what_is_not_an_input_is_refused(text):
     with pytest.raises(InputError):

@@ -10,8 +10,8 @@ def reply(latency_s, *, foreign_cores=0.0, allocated=None):
         first_call_s=1.0, warmup_calls=10, samples=(latency_s,) * 11, noisy=False, timeout=False
     )
     return MeasureReply(
-        samples=samples, foreign_cores=foreign_cores, allocated=allocated, reserved=allocated,
-        process=None,
+        samples=samples, foreign_cores=foreign_cores, contended=foreign_cores > 0.5,
+        allocated=allocated, reserved=allocated, process=None,
     )  # fmt: skip
 
 

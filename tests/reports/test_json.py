@@ -71,6 +71,41 @@ def test_what_is_not_a_report_is_refused_in_one_line(content, message, tmp_path)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        pytest.param(("variants",), [], id="no-base"),
+        pytest.param(("schema",), "scaleprof.report/" + "9" * 5000, id="endless-version"),
+        pytest.param(("variants", 0, "cost", "params"), 10**400, id="endless-number"),
+        pytest.param(("variants", 0, "cost", "params"), -1, id="negative-count"),
+        pytest.param(("variants", 0, "measurement", "latency_s", "p50"), 0, id="no-latency"),
+        pytest.param(("context", "batch"), 0, id="no-batch"),
+        pytest.param(("selection",), {"variant": "x", "budgets": [], "verified": None,
+                                      "verification": None}, id="selects-what-is-not-there"),
+    ],
+)  # fmt: skip
+def test_a_report_that_contradicts_itself_is_refused(recorded, path, value, tmp_path):
+    content = msgspec.to_builtins(recorded)
+    place = content
+    for key in path[:-1]:
+        place[key] = list(place[key]) if isinstance(place[key], tuple) else place[key]
+        place = place[key]
+    place[path[-1]] = value
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(content))
+    with pytest.raises(ReportError):
+        read_report(str(file))
+
+
+def test_a_link_stays_a_link(recorded, tmp_path):
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_json(recorded, str(link))
+    assert link.is_symlink()
+    assert read_report(str(target)) == recorded
+
+
 @pytest.mark.parametrize("path", ["no/such/file.json", ".", "nul\0byte"])
 def test_a_file_that_cannot_be_read_is_a_report_error(path):
     with pytest.raises(ReportError, match="cannot read"):

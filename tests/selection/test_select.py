@@ -103,6 +103,17 @@ def test_the_nearest_miss_is_named_with_its_value():
     assert "above 6.00 ms" in error.hint
 
 
+def test_a_variant_inside_the_limit_but_not_surely_is_told_apart():
+    variants = [variant("base", latency_s=0.00806, top1=70.0)]
+    limits = limits_for("latency<=8.1ms")
+    assert select_variant(variants, limits, batch=1) is None
+    error = nearest_miss_error("m", variants, limits, batch=1)
+    assert "less than 95% confidence" in str(error)
+    # the limit that the hint proposes is met
+    proposed = error.hint.removeprefix("set the latency budget to ").partition(",")[0]
+    assert select_variant(variants, limits_for(f"latency<={proposed}"), batch=1) is not None
+
+
 def test_strategies_are_compared_under_the_same_budget():
     variants = [
         variant("base", latency_s=0.010, top1=70.0, strategies=("d", "w", "r")),
@@ -117,6 +128,16 @@ def test_strategies_are_compared_under_the_same_budget():
         ("x", None),
     ]
     assert rows[2].reason
+    assert rows[0].reason is None
+
+
+def test_a_strategy_whose_variants_were_not_measured_says_so():
+    variants = [
+        variant("base", latency_s=0.010, top1=70.0, strategies=("w",)),
+        variant("w2", top1=74.0, strategy="w", prediction=predicted(0.025, p05=0.02, p95=0.03)),
+    ]
+    (row,) = strategies_side_by_side(variants, ["w"], limits_for("latency<=20ms"), batch=1)
+    assert (row.variant, row.reason) == ("base", "none of its variants was measured")
 
 
 def test_throughput_counts_items_not_batches():

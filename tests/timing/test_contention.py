@@ -2,7 +2,7 @@ import subprocess
 import sys
 import time
 
-from scaleprof.timing.contention import CONTENDED_CORES, LoadWatch
+from scaleprof.timing.contention import Load, LoadWatch
 
 
 def spin(seconds):
@@ -14,11 +14,11 @@ def spin(seconds):
 def test_what_this_process_does_is_not_foreign():
     quiet = LoadWatch()
     time.sleep(0.5)
-    idle = quiet.foreign_cores()
+    idle = quiet.load().foreign_cores
     busy = LoadWatch()
     spin(0.5)
     # our own work adds nothing to what others were doing anyway
-    assert busy.foreign_cores() <= idle + 0.5
+    assert busy.load().foreign_cores <= idle + 0.5
 
 
 def test_another_process_that_spins_is_foreign():
@@ -28,7 +28,13 @@ def test_another_process_that_spins_is_foreign():
         time.sleep(0.3)
         watch = LoadWatch()
         time.sleep(1.0)
-        assert watch.foreign_cores() > CONTENDED_CORES
+        assert watch.load().foreign_cores > 0.15
     finally:
         other.kill()
         other.wait()
+
+
+def test_work_of_others_on_cores_that_nobody_wants_is_no_contention():
+    assert not Load(foreign_cores=30.0, idle_cores=2.0).contended
+    assert not Load(foreign_cores=0.05, idle_cores=0.0).contended
+    assert Load(foreign_cores=0.9, idle_cores=0.0).contended

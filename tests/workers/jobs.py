@@ -91,3 +91,10 @@ def reads_state(request: Request) -> Reply:
 
 def reads_offline(request: Request) -> Reply:
     return Reply(number=0, pid=os.getpid(), text=os.environ["HF_HUB_OFFLINE"])
+
+
+def leaves_a_child(request: Request) -> Reply:
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+    return Reply(number=0, pid=os.getpid(), text=str(child))

@@ -114,6 +114,17 @@ def _group(process):
         return None
 
 
+def test_processes_that_a_job_leaves_behind_end_with_it(forked):
+    outcome = run(forked, "leaves_a_child")
+    child = int(outcome.reply.text)
+    for _ in range(100):
+        if not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie":
+            break
+        time.sleep(0.02)
+    else:
+        pytest.fail("the child outlived its job")
+
+
 def test_closing_ends_the_server():
     server = WorkerServer()
     assert run(server, "double").reply.number == 2
