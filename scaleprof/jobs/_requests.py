@@ -1,5 +1,7 @@
 """What the parent asks of its workers: requests and replies, without torch."""
 
+from typing import Any
+
 from ..models import ConstructorCall, Reference
 from ..records import Axis, Cost, InputSpec, Record, Variant
 from ..timing import Samples, StoppingRule
@@ -67,6 +69,8 @@ class KnobsReply(Record, frozen=True, kw_only=True):
     inputs: tuple[InputSpec, ...]
     axes: dict[str, Axis]
     cost: Cost
+    arguments: dict[str, Any]
+    callables: tuple[str, ...]
     library: str | None
     base: Variant
 

@@ -1,7 +1,7 @@
 """Jobs that find knobs and resolve recipes."""
 
 from ..errors import RecipeError
-from ..knobs import Knobs, base_variant, find_knobs, resolve_strategy
+from ..knobs import Arguments, Knobs, base_variant, find_knobs, resolve_strategy
 from ..models import resolve_model, with_dtype
 from ._count import model_inputs
 from ._requests import KnobsReply, KnobsRequest, ScaleReply, ScaleRequest
@@ -19,6 +19,8 @@ def probe(request: KnobsRequest) -> KnobsReply:
         inputs=knobs.inputs,
         axes=knobs.axes,
         cost=knobs.cost,
+        arguments=knobs.arguments.values,
+        callables=knobs.arguments.callables,
         library=resolved.library,
         base=base_variant(knobs),
     )
@@ -30,6 +32,7 @@ def resolve(request: ScaleRequest) -> ScaleReply:
     knobs = Knobs(
         model=request.model,
         call=reply.call,
+        arguments=Arguments(reply.arguments, reply.callables),
         inputs=reply.inputs,
         axes=reply.axes,
         cost=reply.cost,

@@ -6,6 +6,9 @@ from typing import Any
 
 from ..scaling import round_to_step, scale_depths
 
+# whole numbers up to this are multipliers of channels rather than channels
+MAX_MULTIPLIER = 3
+
 Number = int | float
 Numbers = Any
 """A number, or nested tuples and lists of numbers."""
@@ -46,7 +49,7 @@ def scale_widths(value: Numbers, factor: float, step: int) -> Numbers:
     """
 
     def scaled(number: Number) -> Number:
-        if isinstance(number, float):
+        if isinstance(number, float) or 0 < number <= MAX_MULTIPLIER:
             return number * factor
         return round_to_step(number * factor, min(step, _power_of_two_below(number)))
 

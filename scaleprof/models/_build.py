@@ -2,12 +2,12 @@
 
 import importlib.util
 import inspect
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
-from ._calls import ConstructorCall, decode_arguments
+from ._calls import ConstructorCall, called_names, decode_arguments
 from ._imports import import_target
+from ._instances import is_plain_record
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,9 +76,13 @@ def check_trusted(call: ConstructorCall) -> None:
         _check_timm_name(call)
     elif not _is_module_class(call.target) and not _is_torchvision_builder(call.target):
         raise _untrusted(call, "it is not a module class of a package that scaleprof knows")
-    for name in _callable_names(call):
+    passed, built = called_names(call)
+    for name in passed:
         if not _is_module_class(name) and not _is_torch_function(name):
             raise _untrusted(call, f"its argument `{name}` is not a class or function of torch")
+    for name, keywords in built:
+        if not _is_record_class(name) or _LOADING.intersection(keywords):
+            raise _untrusted(call, f"its argument `{name}` is not a plain record of such a package")
 
 
 def _untrusted(call: ConstructorCall, why: str) -> ModelError:
@@ -99,17 +103,6 @@ def _check_timm_name(call: ConstructorCall) -> None:
         raise _untrusted(call, f"timm registers no model `{name}`")
 
 
-def _callable_names(call: ConstructorCall) -> list[str]:
-    names: list[str] = []
-
-    def note(name: str) -> Callable[..., None]:
-        names.append(name)
-        return lambda: None
-
-    decode_arguments(call, resolve=note)
-    return names
-
-
 def _is_module_class(target: str) -> bool:
     if not _in_package(target, TRUSTED_PACKAGES):
         return False
@@ -121,6 +114,14 @@ def _is_module_class(target: str) -> bool:
         and issubclass(found, nn.Module)
         and found.__module__.split(".")[0] in TRUSTED_PACKAGES
     )
+
+
+def _is_record_class(target: str) -> bool:
+    """Tell dataclasses and named tuples of trusted packages, which do no more than hold values."""
+    if not _in_package(target, TRUSTED_PACKAGES):
+        return False
+    found = import_target(target)
+    return is_plain_record(found) and found.__module__.split(".")[0] in TRUSTED_PACKAGES
 
 
 def _is_torch_function(target: str) -> bool:
