@@ -10,12 +10,15 @@ from ._groups import Group
 from ._names import may_be_depth, may_be_width
 from ._probe import Prober, Shapes, scaled_by, without_digits
 
-# a wider first stage may need a new projection shortcut; more new weights are another architecture
-_MAX_NEW_NAMES = 0.1
+# wider stages may need new projection shortcuts, or no longer fuse two layers; more new weights are
+# another architecture
+_MAX_NEW_NAMES = 0.2
 # factors that are tried until one builds: some counts must stay divisible, some cannot double
 _FACTORS = (2.0, 3.0, 0.5)
 # repeats are few; what changes sizes of weights at larger values are channels
 _MAX_REPEATS = 200
+# images have fewer channels than this, layers of a model rarely
+_MIN_OWN_CHANNELS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ def find_effects(probe: Prober) -> list[Effect]:
 
 def _effect(probe: Prober, group: Group) -> Effect | None:
     repeats = may_be_depth(group.name) and _could_be_repeats(group)
-    channels = group.kind == "values" and may_be_width(group.name)
+    channels = may_be_width(group.name) and _could_be_channels(probe, group)
     if not any(group.values) or not (repeats or channels):
         return None
     for factor in _FACTORS:
@@ -71,6 +74,14 @@ def _could_be_repeats(group: Group) -> bool:
     numbers = group.values
     # a multiplier of depths is a float; so are counts that were computed
     return all(0 <= n <= _MAX_REPEATS for n in numbers)
+
+
+def _could_be_channels(probe: Prober, group: Group) -> bool:
+    data = probe.inputs[0].shape[1] if probe.inputs and len(probe.inputs[0].shape) > 1 else 0
+    # groups of one channel are depthwise, and stay so; a small number may be the input's channels
+    depthwise = "group" in group.name and set(group.values) == {1}
+    of_the_data = group.values == (data,) and data < _MIN_OWN_CHANNELS
+    return group.kind == "values" and not depthwise and not of_the_data
 
 
 def _classify(

@@ -12,7 +12,7 @@ _NOT_WIDTH = {
     r"img|image|input_size|pretrain|resolution|feat_size|spatial|patch|kernel|window|stride|grid"
     r"|dilat|padding|pool|downscale|down_?sampl": "spatial",
     # how channels are divided, not how many there are
-    r"head(?!_dim|_width|_hidden)(?<!dim_head)|group(?!_size|_width)|cardinality|radix|reps|splits?$"
+    r"(?<!dim_)heads?(?=$|[\[#])|group(?!_size|_width)|cardinality|radix|reps|splits?$"
     r"|divisor|round_limit": "divides channels",
     # repeats; some families generate their channels from the number of blocks
     r"depth(?!wise)|num_layers|n_layers|num_blocks|repeats": "depth",
@@ -29,8 +29,8 @@ _NOT_DEPTH = {
 }
 
 
-# ratios of one size to another, and sizes of heads and groups: most follow from sizes that the width
-# moves already, so they come last
+# ratios of one size to another, and sizes of heads and groups: most follow from sizes that the
+# width moves already, so they come last
 _DEPENDENT = re.compile(
     r"ratio|reduction|expan|mlp_mult|scales?$|group_|head_dim|dim_head", re.IGNORECASE
 )

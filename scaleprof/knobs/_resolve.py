@@ -28,8 +28,8 @@ MAX_COMPENSATION = 1.15
 MAX_CORRECTIONS = 4
 # close enough to the target compute to stop looking
 GOOD_ENOUGH = 0.02
-# a rounding that misses the target by no more is taken, if finer ones do not build
-ACCEPTABLE = 0.05
+# coarser roundings, which need not be multiples of 8, are tried where finer ones miss by more
+ACCEPTABLE = 0.15
 
 # roundings whose mean distances from the factor differ by less are equally near
 _EQUALLY_NEAR = 0.03

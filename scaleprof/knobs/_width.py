@@ -16,6 +16,8 @@ _MIN_EXPONENT = 1.0
 # share of the sizes that move at all which a further argument must add to be turned along: a head's
 # own width is three or four of some hundred sizes
 _MIN_NEW_SHARE = 0.005
+# share of all sizes of weights, kernels and the like included, that ratios alone must move
+_MIN_SHARE_OF_RATIOS = 0.6
 # a size pushed above the factor costs more than one left behind: it squares, and hides an alias
 _OVERSHOOT_PENALTY = 2.0
 # channel counts that fail alone are tried together; smaller numbers are rather something else
@@ -38,9 +40,18 @@ def width_axis(probe: Prober, effects: Sequence[Effect], why: str | None) -> Axi
 
 
 def _choices(probe: Prober, widths: Sequence[Effect]) -> Iterable[list[Group]]:
-    yield _cover(widths)
-    yield _cover(widths, runs=lambda groups: _double(probe, groups) is not None)
+    if _covers_enough(probe, widths):
+        yield _cover(widths)
+        yield _cover(widths, runs=lambda groups: _double(probe, groups) is not None)
     yield _together(probe)
+
+
+def _covers_enough(probe: Prober, widths: Sequence[Effect]) -> bool:
+    """Ratios and sizes of groups alone are no width, unless they move nearly everything."""
+    if any(not is_dependent(effect.group.name) for effect in widths):
+        return True
+    moved = {size for effect in widths for size in effect.elasticity}
+    return len(moved) >= _MIN_SHARE_OF_RATIOS * sum(map(len, probe.base.shapes.values()))
 
 
 def _checked(probe: Prober, chosen: Sequence[Group]) -> Axis | None:
@@ -128,15 +139,34 @@ def _together(probe: Prober) -> list[Group]:
     All that could be channels are turned; then each is left out that nothing needs.
     """
     groups = [group for group in probe.groups.values() if _could_be_channels(group)]
-    if len(groups) < 2 or _double(probe, groups) is None:
+    best = _on_target(probe, groups)
+    if len(groups) < 2 or not best:
         return []
     for group in list(groups):
         rest = [other for other in groups if other is not group]
-        without = _double(probe, rest) if rest else None
-        full = _double(probe, groups)
-        if without is not None and full is not None and without.cost.macs >= full.cost.macs:
+        if rest and _on_target(probe, rest) >= best:
             groups = rest
+    for group in probe.groups.values():
+        if _is_size_of_groups(group) and (more := _on_target(probe, [*groups, group])) > best:
+            groups, best = [*groups, group], more
     return groups
+
+
+def _on_target(probe: Prober, groups: Sequence[Group]) -> int:
+    """Number of sizes that double when all of these groups do; 0 if that does not run."""
+    built = _double(probe, groups)
+    if built is None:
+        return 0
+    return sum(
+        b == 2 * a
+        for name, shape in probe.base.shapes.items()
+        if len(built.shapes.get(name, ())) == len(shape)
+        for a, b in zip(shape, built.shapes[name], strict=True)
+    )
+
+
+def _is_size_of_groups(group: Group) -> bool:
+    return group.kind == "values" and is_dependent(group.name) and min(group.values) > 1
 
 
 def _could_be_channels(group: Group) -> bool:

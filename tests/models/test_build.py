@@ -12,6 +12,7 @@ from scaleprof.models import (
     check_trusted,
     decode_arguments,
     encode_arguments,
+    import_target,
     parse_reference,
     render,
     resolve_model,
@@ -118,6 +119,33 @@ def test_arguments_survive_json():
     }  # fmt: skip
 
 
+def test_configuration_objects_survive_json():
+    import msgspec
+
+    stage, wide, options = (
+        import_target(f"{NETS}:{name}") for name in ("Stage", "Wide", "Options")
+    )
+    arguments = {
+        "stages": [stage(8, 2), stage(16, 1, act=nn.GELU)],
+        "head": wide(hidden=3),
+        "options": options(stem=5),
+    }
+    encoded, callables = encode_arguments(arguments)
+    stored = msgspec.json.decode(msgspec.json.encode(encoded))
+    got = decode_arguments(ConstructorCall(target="a:b", arguments=stored, callables=callables))
+    assert got["stages"] == tuple(arguments["stages"])
+    assert got["head"] == arguments["head"]
+    assert vars(got["options"]) == vars(arguments["options"])
+
+
+def test_lists_stay_lists_where_they_are_kept():
+    arguments = {"blocks": [[1], (2, [3])]}
+    encoded, callables = encode_arguments(arguments, keep_lists=True)
+    call = ConstructorCall(target="a:b", arguments=encoded, callables=callables)
+    assert decode_arguments(call) == arguments
+    assert render(call)[1] == "a.b(blocks=[[1], (2, [3])])"
+
+
 @pytest.mark.parametrize(
     "value", [lambda x: x, torch.zeros(1), {1: 2}, object(), functools.partial(nn.Linear, 3)]
 )
@@ -181,6 +209,16 @@ def test_identifiers_depend_on_call_and_input_alone():
             ),
             id="class-argument",
         ),
+        pytest.param(
+            ConstructorCall(
+                target="timm.models.regnet:RegNet",
+                arguments={
+                    "cfg": {"class": "timm.models.regnet:RegNetCfg", "keywords": {"depth": 9}}
+                },
+                callables=("cfg",),
+            ),
+            id="dataclass-argument",
+        ),
     ],
 )
 def test_models_of_known_libraries_are_trusted(call):
@@ -238,6 +276,32 @@ def test_models_of_known_libraries_are_trusted(call):
                 callables=("device",),
             ),
             id="partial-argument",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="torch.nn:Linear",
+                arguments={"device": {"class": "os:system", "keywords": {"command": "true"}}},
+                callables=("device",),
+            ),
+            id="object-of-another-package",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="torch.nn:Linear",
+                arguments={"device": {"class": "torch:load", "keywords": {"f": "x"}}},
+                callables=("device",),
+            ),
+            id="object-that-is-no-record",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="torch.nn:Linear",
+                arguments={
+                    "device": [{"class": "torch.nn:Linear", "keywords": {"in_features": 1}}]
+                },
+                callables=("device.0",),
+            ),
+            id="object-inside-a-list",
         ),
         pytest.param(
             ConstructorCall(target="torchvision.io:read_file", arguments={"path": "x"}),
