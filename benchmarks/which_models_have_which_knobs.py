@@ -115,7 +115,7 @@ def check_axis(knobs: Knobs, axis: str) -> str:
     if found.status == "none":
         return f"**none**: {found.reason}"
     names = ", ".join(f"`{name}`" for name in found.arguments)
-    by = f"{names} ({found.how})" if "layers" in str(found.how) else names
+    by = f"{names} (wider layers)" if "own builder" in str(found.how) else names
     wrong = problems(knobs, axis)
     return f"**partial** {by}: {wrong}" if wrong else f"ok {by}"
 

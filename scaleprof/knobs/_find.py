@@ -20,6 +20,7 @@ from ._depth import depth_axis
 from ._effects import find_effects
 from ._groups import Arguments, find_groups
 from ._knobs import Knobs
+from ._layers import layers_axis
 from ._probe import Built, Prober, cast, shapes_of
 from ._resolution import resolution_axis
 from ._width import width_axis
@@ -54,8 +55,11 @@ def find_knobs(
         effects = find_effects(probe)
         if effects:
             break
+    width = width_axis(probe, effects, why)
+    if width.status == "none":
+        width = layers_axis(probe, module) or width
     axes = {
-        "width": width_axis(probe, effects, why),
+        "width": width,
         "depth": depth_axis(probe, effects, why),
         "resolution": resolution_axis(probe),
     }

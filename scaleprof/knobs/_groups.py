@@ -24,14 +24,15 @@ class Group:
 
     Attributes:
         name: Where they are, for people.
-        kind: Whether they are values, or lengths of lists or of runs in a list.
+        kind: Whether they are values, or lengths of lists or of runs in a list; ``layers`` is the
+            factor of all channel counts of a model that has no argument for it.
         paths: Where they are, inside the arguments.
         values: Their values in the base.
         base: The same as shown: a whole argument in its own shape.
     """
 
     name: str
-    kind: Literal["values", "len", "runs"]
+    kind: Literal["values", "len", "runs", "layers"]
     paths: tuple[Path, ...]
     values: tuple[Number, ...]
     base: Any

@@ -75,7 +75,11 @@ class Prober:
 
     def exponent(self, built: Built, factor: float) -> float:
         """Power of the factor with which FLOPs grew."""
-        old, new = self.base.cost.macs, built.cost.macs
+        return self.exponent_of(built.cost, factor)
+
+    def exponent_of(self, cost: Cost, factor: float) -> float:
+        """Power of the factor with which FLOPs grew to this cost."""
+        old, new = self.base.cost.macs, cost.macs
         return math.log(new / old) / math.log(factor) if old and new else 0.0
 
     def _note(self, new: Values, error: Exception) -> None:

@@ -126,7 +126,11 @@ def _nearest_widths(knobs: Knobs, rest: "_Rest", width: float) -> Iterator[_Atte
     while ways[-1]:
         ways.append(width_values(knobs, width, rounding=len(ways)))
     # stable: among equals, the ones that are tried first
+    tried: list[Mapping[str, Sequence[float]]] = []
     for widths in sorted(ways[:-1], key=lambda way: _deviation(knobs, way, width)):
+        if widths in tried:
+            continue
+        tried.append(widths)
         if attempt := _try_width(knobs, rest, widths):
             yield attempt
 
@@ -217,9 +221,14 @@ def _rests(knobs: Knobs, factors: ScalingFactors, *, takes_up: bool) -> Iterator
 
 def _widths(knobs: Knobs, rest: _Rest, wanted: float, target: float) -> Iterator[_Attempt]:
     """Try roundings of channels from fine to coarse until one builds."""
+    tried: list[Mapping[str, Sequence[float]]] = []
     for rounding in itertools.count():
-        if not width_values(knobs, wanted, rounding=rounding):
+        widths = width_values(knobs, wanted, rounding=rounding)
+        if not widths:
             return
+        if widths in tried:
+            continue
+        tried.append(widths)
         near = False
         for attempt in _corrected(knobs, rest, wanted, target, rounding=rounding):
             near = near or _miss(knobs, attempt, target) < ACCEPTABLE
@@ -258,7 +267,8 @@ def _try(
     knobs: Knobs, rest: _Rest, widths: Mapping[str, Sequence[float]], *, width: float
 ) -> _Attempt | None:
     try:
-        call = knobs.turned({**rest.new, **widths}).override(rest.settings)
+        settled = msgspec.structs.replace(knobs, call=knobs.call.override(rest.settings))
+        call = settled.turned({**rest.new, **widths})
         module = cast(build_module(call, meta=True), knobs.dtype)
         cost = count_module(module, rest.inputs)
     except Exception:  # the trial may raise whatever a constructor raises; that is its answer

@@ -8,6 +8,7 @@ from ..errors import ModelError
 from ._calls import ConstructorCall, called_names, decode_arguments
 from ._imports import import_target
 from ._instances import is_plain_record
+from ._wider import BUILD_SCALED, inner_call
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,6 +70,9 @@ def check_trusted(call: ConstructorCall) -> None:
         ModelError: If the call is neither a module class nor a registered builder of a trusted
             package, or if an argument would load weights.
     """
+    if call.target == BUILD_SCALED:
+        check_trusted(inner_call(call))
+        return
     loading = sorted(_LOADING.intersection(call.arguments))
     if loading:
         raise _untrusted(call, f"its argument `{loading[0]}` can load files")

@@ -137,9 +137,13 @@ def test_a_rounding_that_changes_nothing_is_the_base(convnext):
     assert resolve_strategy(convnext, "r", 1.05, axes=AXES).id == "base"
 
 
+def call_of(recipe):
+    return Call(target=recipe.target, arguments=recipe.arguments, callables=recipe.callables)
+
+
 def builds_as_pasted(recipe):
     """The printed call, in a scope of its own, gives the shapes of the stored one."""
-    call = Call(target=recipe.target, arguments=recipe.arguments, callables=recipe.callables)
+    call = call_of(recipe)
     scope: dict[str, object] = {}
     for line in recipe.imports:
         exec(line, scope)
@@ -185,6 +189,23 @@ def test_channels_among_other_items_are_repeated_by_runs():
 def test_sizes_that_must_agree_are_turned_together():
     knobs = knobs_of(f"{NETS}:Separate", "3x32x32")
     assert set(knobs.axes["width"].arguments) == {"left", "right", "out"}
+
+
+def test_a_net_with_sizes_in_its_code_is_built_with_wider_layers():
+    knobs = knobs_of(f"{NETS}:HardCoded", "3x32x32")
+    assert "scaleprof's own builder" in knobs.axes["width"].how
+    assert knobs.call.target.endswith(":HardCoded")
+    assert base_variant(knobs).recipe.call == "nets.HardCoded()"
+    recipe = resolve_factors(knobs, width=1.5, depth=2.0).recipe
+    assert recipe.target == "scaleprof.models.scaled:build_scaled"
+    assert recipe.arguments["arguments"] == {"depth": 4}
+    module = build_module(call_of(recipe))
+    sizes = [module.stem[0].out_channels, module.depthwise.groups, module.grouped.groups]
+    assert sizes == [24, 24, 2]
+    assert (module.head.in_features, module.head.out_features) == (48, 10)
+    assert len(module.blocks) == 4
+    with torch.inference_mode():
+        assert module.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,22 @@ class Separate(nn.Module):
         return self.last(self.right(self.left(x)))
 
 
+class HardCoded(nn.Module):
+    """Channel counts are in the code, of a depthwise and a grouped convolution among others."""
+
+    def __init__(self, depth=2):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16))
+        self.depthwise = nn.Conv2d(16, 16, 3, groups=16)
+        self.grouped = nn.Conv2d(16, 32, 1, groups=2)
+        self.blocks = nn.Sequential(*(nn.Conv2d(32, 32, 3, padding=1) for _ in range(depth)))
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x):
+        x = self.blocks(self.grouped(self.depthwise(self.stem(x))))
+        return self.head(x.mean((2, 3)))
+
+
 class Fixed(nn.Module):
     """Nothing to scale but the input, and not even that."""
 

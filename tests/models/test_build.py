@@ -17,6 +17,7 @@ from scaleprof.models import (
     render,
     resolve_model,
     variant_id,
+    wider_call,
 )
 from scaleprof.records import InputSpec
 
@@ -223,6 +224,26 @@ def test_identifiers_depend_on_call_and_input_alone():
 )
 def test_models_of_known_libraries_are_trusted(call):
     check_trusted(call)
+
+
+RESNET = ConstructorCall(target="torchvision.models.resnet:resnet18")
+
+
+def test_wider_layers_are_trusted_as_far_as_what_they_wrap():
+    pytest.importorskip("torchvision")
+    check_trusted(wider_call(RESNET, 2.0, inputs=3, outputs=1000))
+    for target in ("os:system", "nets.py:Net", "torch.hub:load"):
+        call = wider_call(ConstructorCall(target=target), 2.0, inputs=3, outputs=10)
+        with pytest.raises(ModelError, match="without your consent"):
+            build_module(call, trust=False)
+    loading = ConstructorCall(target=RESNET.target, arguments={"weights": "DEFAULT"})
+    with pytest.raises(ModelError, match="can load files"):
+        check_trusted(wider_call(loading, 2.0, inputs=3, outputs=1000))
+    unnamed = ConstructorCall(
+        target="scaleprof.models.scaled:build_scaled", arguments={"builder": "os:system"}
+    )
+    with pytest.raises(ModelError, match="names no builder"):
+        check_trusted(unnamed)
 
 
 @pytest.mark.parametrize(
