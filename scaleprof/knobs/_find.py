@@ -23,13 +23,14 @@ from ._knobs import Knobs
 from ._layers import layers_axis
 from ._probe import Built, Prober, cast, shapes_of
 from ._resolution import resolution_axis
+from ._sizes import kernel_axis, patch_axis
 from ._width import width_axis
 
 
 def find_knobs(
     model: str, resolved: ResolvedModel, inputs: Sequence[InputSpec], *, dtype: str = "float32"
 ) -> Knobs:
-    """Find the width, depth and resolution knobs of a model.
+    """Find the knobs of a model: width, depth, resolution, patch size and kernel size.
 
     Args:
         model: The reference, for the record.
@@ -62,6 +63,8 @@ def find_knobs(
         "width": width,
         "depth": depth_axis(probe, effects, why),
         "resolution": resolution_axis(probe),
+        "patch_size": patch_axis(probe),
+        "kernel_size": kernel_axis(probe),
     }
     return Knobs(
         model=model,

@@ -49,11 +49,17 @@ def scale_widths(value: Numbers, factor: float, step: int) -> Numbers:
     """
 
     def scaled(number: Number) -> Number:
-        if isinstance(number, float) or 0 < number <= MAX_MULTIPLIER:
-            return number * factor
+        if isinstance(number, float) or number <= 0:
+            return number * factor if number > 0 else number
+        if number <= MAX_MULTIPLIER:
+            return _whole_if_it_is(number * factor)
         return round_to_step(number * factor, min(step, _power_of_two_below(number)))
 
     return map_numbers(scaled, value)
+
+
+def _whole_if_it_is(number: float) -> Number:
+    return int(number) if number.is_integer() else number
 
 
 def _power_of_two_below(number: int) -> int:

@@ -68,7 +68,10 @@ def _is_heads(group: Group) -> bool:
 
 
 def _times(value: Number, share: Fraction) -> Number:
-    return max(round(value * share), 1) if isinstance(value, int) else float(value * share)
+    if isinstance(value, float) or value <= 0:
+        # zero says that there is none
+        return float(value * share) if value > 0 else value
+    return max(round(value * share), 1)
 
 
 def depth_values(knobs: Knobs, factor: float) -> Iterator[DepthValues]:

@@ -6,7 +6,7 @@ from ..records import Axis
 from ._effects import Effect
 from ._groups import Group
 from ._names import is_dependent, may_be_width
-from ._probe import Built, Prober, scaled_by
+from ._probe import Built, Prober, Shapes, scaled_by
 
 Size = tuple[str, int]
 
@@ -16,8 +16,8 @@ _MIN_EXPONENT = 1.0
 # share of the sizes that move at all which a further argument must add to be turned along: a head's
 # own width is three or four of some hundred sizes
 _MIN_NEW_SHARE = 0.005
-# share of all sizes of weights, kernels and the like included, that ratios alone must move
-_MIN_SHARE_OF_RATIOS = 0.6
+# with this share of all channel sizes moved, other choices are not looked for
+_ENOUGH = 0.75
 # a size pushed above the factor costs more than one left behind: it squares, and hides an alias
 _OVERSHOOT_PENALTY = 2.0
 # channel counts that fail alone are tried together; smaller numbers are rather something else
@@ -33,25 +33,34 @@ def width_axis(probe: Prober, effects: Sequence[Effect], why: str | None) -> Axi
         why: Why arguments cannot be set at all, if so.
     """
     widths = [effect for effect in effects if effect.axis == "width"]
+    best, reached = None, 0
     for chosen in _choices(probe, widths):
-        if chosen and (axis := _checked(probe, chosen)) is not None:
-            return axis
-    return Axis(status="none", reason=why or _reason(probe, widths))
+        if not chosen or (axis := _checked(probe, chosen)) is None:
+            continue
+        if (moved := _on_target(probe, chosen)) > reached or best is None:
+            best, reached = axis, moved
+        if reached >= _ENOUGH * _channel_sizes(probe.base.shapes):
+            break
+    return best or Axis(status="none", reason=why or _reason(probe, widths))
 
 
 def _choices(probe: Prober, widths: Sequence[Effect]) -> Iterable[list[Group]]:
-    if _covers_enough(probe, widths):
-        yield _cover(widths)
-        yield _cover(widths, runs=lambda groups: _double(probe, groups) is not None)
-    yield _together(probe)
+    # ratios and sizes of groups alone are no width, unless nothing else is
+    for effects in (widths, []) if _has_channels(widths) else ([], widths):
+        if effects:
+            yield _cover(effects)
+            yield _cover(effects, runs=lambda groups: _double(probe, groups) is not None)
+        else:
+            yield _together(probe)
 
 
-def _covers_enough(probe: Prober, widths: Sequence[Effect]) -> bool:
-    """Ratios and sizes of groups alone are no width, unless they move nearly everything."""
-    if any(not is_dependent(effect.group.name) for effect in widths):
-        return True
-    moved = {size for effect in widths for size in effect.elasticity}
-    return len(moved) >= _MIN_SHARE_OF_RATIOS * sum(map(len, probe.base.shapes.values()))
+def _channel_sizes(shapes: Shapes) -> int:
+    """Number of sizes that are channels: not kernels, not the few of inputs and gates."""
+    return sum(size >= _MIN_CHANNELS for shape in shapes.values() for size in shape[:2])
+
+
+def _has_channels(widths: Sequence[Effect]) -> bool:
+    return any(not is_dependent(effect.group.name) for effect in widths)
 
 
 def _checked(probe: Prober, chosen: Sequence[Group]) -> Axis | None:
@@ -161,7 +170,7 @@ def _on_target(probe: Prober, groups: Sequence[Group]) -> int:
         b == 2 * a
         for name, shape in probe.base.shapes.items()
         if len(built.shapes.get(name, ())) == len(shape)
-        for a, b in zip(shape, built.shapes[name], strict=True)
+        for a, b in zip(shape[:2], built.shapes[name][:2], strict=True)
     )
 
 

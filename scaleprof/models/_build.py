@@ -5,6 +5,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
+from ._arithmetic import is_arithmetic
 from ._calls import ConstructorCall, called_names, decode_arguments
 from ._imports import import_target
 from ._instances import is_plain_record
@@ -82,7 +83,7 @@ def check_trusted(call: ConstructorCall) -> None:
         raise _untrusted(call, "it is not a module class of a package that scaleprof knows")
     passed, built = called_names(call)
     for name in passed:
-        if not _is_module_class(name) and not _is_torch_function(name):
+        if not (_is_module_class(name) or _is_torch_function(name) or _is_own_arithmetic(name)):
             raise _untrusted(call, f"its argument `{name}` is not a class or function of torch")
     for name, keywords in built:
         if not _is_record_class(name) or _LOADING.intersection(keywords):
@@ -126,6 +127,11 @@ def _is_record_class(target: str) -> bool:
         return False
     found = import_target(target)
     return is_plain_record(found) and found.__module__.split(".")[0] in TRUSTED_PACKAGES
+
+
+def _is_own_arithmetic(target: str) -> bool:
+    """Tell functions of trusted packages that compute with numbers, such as one that rounds."""
+    return _in_package(target, TRUSTED_PACKAGES) and is_arithmetic(import_target(target))
 
 
 def _is_torch_function(target: str) -> bool:

@@ -10,7 +10,13 @@ from scaleprof.errors import RecipeError
 from scaleprof.knobs import base_variant, find_knobs, resolve_factors, resolve_strategy
 from scaleprof.knobs._numbers import double, is_numbers, mean_ratio, scale_repeats, scale_widths
 from scaleprof.models import ConstructorCall as Call
-from scaleprof.models import build_module, parse_inputs, parse_reference, resolve_model
+from scaleprof.models import (
+    build_module,
+    check_trusted,
+    parse_inputs,
+    parse_reference,
+    resolve_model,
+)
 from scaleprof.scaling import STRATEGIES
 
 pytest.importorskip("timm")
@@ -225,6 +231,22 @@ def test_nested_configurations_of_published_models_scale_along_every_axis(model,
     variant = resolve_strategy(knobs, "dwr", 2.0, axes=AXES)
     assert variant.recipe.achieved_multiplier == pytest.approx(2.0, rel=0.15)
     assert builds_as_pasted(variant.recipe)
+
+
+def test_patch_and_kernel_sizes_are_found_and_reported(vit, convnext):
+    assert vit.axes["patch_size"].base == {"patch_size": 16}
+    # twice the patch, a quarter of the tokens
+    assert -2.3 < vit.axes["patch_size"].flops_exponent < -1.7
+    assert vit.axes["kernel_size"].status == "none"
+    assert vit.axes["kernel_size"].reason
+    assert "kernel_sizes" in convnext.axes["kernel_size"].arguments
+    assert convnext.axes["kernel_size"].flops_exponent > 0
+
+
+def test_recipes_of_nested_configurations_are_built_without_consent():
+    for model in ("timm:efficientnet_b0", "timm:regnetx_002", "torchvision:resnet18"):
+        recipe = resolve_factors(knobs_of(model), width=1.5).recipe
+        check_trusted(call_of(recipe))
 
 
 def test_factors_by_hand_are_checked(net):

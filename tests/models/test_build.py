@@ -1,4 +1,5 @@
 import functools
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from scaleprof.models import (
     variant_id,
     wider_call,
 )
+from scaleprof.models._arithmetic import is_arithmetic
 from scaleprof.records import InputSpec
 
 NETS = str(Path(__file__).with_name("nets.py"))
@@ -224,6 +226,15 @@ def test_identifiers_depend_on_call_and_input_alone():
 )
 def test_models_of_known_libraries_are_trusted(call):
     check_trusted(call)
+
+
+def test_functions_that_only_compute_are_told_from_others():
+    pytest.importorskip("timm")
+    rounds = import_target("timm.models._efficientnet_builder:round_channels")
+    assert is_arithmetic(rounds)
+    loads = import_target("timm.models:load_checkpoint")
+    for function in (loads, os.system, eval, lambda: __import__("os"), lambda x: x.y, torch.load):
+        assert not is_arithmetic(function)
 
 
 RESNET = ConstructorCall(target="torchvision.models.resnet:resnet18")
