@@ -9,14 +9,34 @@ if TYPE_CHECKING:
     from .errors import ScaleprofError as ScaleprofError
     from .profiler import build as build
     from .profiler import count as count
+    from .profiler import knobs as knobs
     from .profiler import profile as profile
+    from .profiler import scale as scale
     from .profiler import select as select
+    from .records import FoundKnobs as FoundKnobs
     from .records import Report as Report
+    from .records import ScaledModel as ScaledModel
 
 __version__ = "0.1.0"
-__all__ = ["Report", "ScaleprofError", "build", "count", "profile", "select"]
+__all__ = [
+    "FoundKnobs",
+    "Report",
+    "ScaledModel",
+    "ScaleprofError",
+    "build",
+    "count",
+    "knobs",
+    "profile",
+    "scale",
+    "select",
+]
 
-_HOMES = {"Report": "records", "ScaleprofError": "errors"}
+_HOMES = {
+    "FoundKnobs": "records",
+    "Report": "records",
+    "ScaledModel": "records",
+    "ScaleprofError": "errors",
+}
 
 
 def __getattr__(name: str) -> Any:

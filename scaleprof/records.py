@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 COUNTS_SCHEMA = "scaleprof.counts/1"
 REPORT_SCHEMA = "scaleprof.report/1"
+KNOBS_SCHEMA = "scaleprof.knobs/1"
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Factor = Annotated[float, Meta(gt=0)]
@@ -214,6 +215,19 @@ class Axis(Record, frozen=True, kw_only=True):
     flops_exponent: float | None = None
 
 
+class FoundKnobs(Record, frozen=True, kw_only=True):
+    """What ``scaleprof knobs --json`` writes.
+
+    Attributes:
+        model: The reference the user gave.
+        axes: ``width``, ``depth``, ``resolution``, ``patch_size`` and ``kernel_size``.
+    """
+
+    schema: str = KNOBS_SCHEMA
+    model: str
+    axes: dict[str, Axis]
+
+
 class Recipe(Record, frozen=True, kw_only=True):
     """One concrete choice: a factor per axis, and the constructor call it resolves to.
 
@@ -389,6 +403,20 @@ class Variant(Record, frozen=True, kw_only=True):
     prediction: Prediction | None = None
     measurement: Measurement | None = None
     accuracy: Accuracy | None = None
+
+
+class ScaledModel(Record, frozen=True, kw_only=True):
+    """What ``scaleprof scale --json`` writes: one variant of a model.
+
+    Attributes:
+        model: The reference the user gave.
+        recipe: What it is, nominal and achieved, and the call that builds it.
+        cost: What it needs, counted.
+    """
+
+    model: str
+    recipe: Recipe
+    cost: Cost
 
 
 class Device(Record, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ..errors import ScaleprofError
-from . import build, count, profile, schema, select
+from . import build, count, knobs, profile, scale, schema, select
 
 app = typer.Typer(
     name="scaleprof",
@@ -22,6 +22,8 @@ app.command()(profile.profile)
 app.command()(select.select)
 app.command()(build.build)
 app.command()(count.count)
+app.command()(knobs.knobs)
+app.command()(scale.scale)
 app.command()(schema.schema)
 
 PROGRAM_FAILED = 4

@@ -11,16 +11,26 @@ class Kind(StrEnum):
 
     report = "report"
     counts = "counts"
+    knobs = "knobs"
+    scaled = "scaled"
 
 
 def schema(
-    kind: Annotated[Kind, typer.Argument(help="Which file: a report, or counts.")] = Kind.report,
+    kind: Annotated[
+        Kind, typer.Argument(help="Of what --json writes: report, counts, knobs, scaled.")
+    ] = Kind.report,
 ) -> None:
-    """Print the JSON Schema of reports, or of counts."""
+    """Print the JSON Schema of a report, or of what another command writes."""
     import msgspec
 
-    from ..records import Counts, Report
+    from ..records import Counts, FoundKnobs, Report, ScaledModel
 
-    record = {Kind.report: Report, Kind.counts: Counts}[kind]
+    records = {
+        Kind.report: Report,
+        Kind.counts: Counts,
+        Kind.knobs: FoundKnobs,
+        Kind.scaled: ScaledModel,
+    }
+    record = records[kind]
     content = msgspec.json.encode(msgspec.json.schema(record))
     typer.echo(msgspec.json.format(content, indent=2).decode())

@@ -8,6 +8,7 @@ from ._requests import KNOBS as KNOBS
 from ._requests import LIST as LIST
 from ._requests import MEASURE as MEASURE
 from ._requests import SCALE as SCALE
+from ._requests import SCALE_ONE as SCALE_ONE
 from ._requests import BuildRequest as BuildRequest
 from ._requests import CountRequest as CountRequest
 from ._requests import DeviceRequest as DeviceRequest
@@ -17,5 +18,6 @@ from ._requests import ListRequest as ListRequest
 from ._requests import MeasureReply as MeasureReply
 from ._requests import MeasureRequest as MeasureRequest
 from ._requests import ModelList as ModelList
+from ._requests import ScaleOneRequest as ScaleOneRequest
 from ._requests import ScaleReply as ScaleReply
 from ._requests import ScaleRequest as ScaleRequest

@@ -1,5 +1,7 @@
 """What the parent asks of its workers: requests and replies, without torch."""
 
+from typing import Any
+
 from ..models import ConstructorCall, Reference
 from ..records import Axis, Cost, InputSpec, Record, Variant
 from ..timing import Samples, StoppingRule
@@ -10,6 +12,7 @@ LIST = "scaleprof.jobs._count:list_models"
 DEVICE = "scaleprof.jobs._measure:describe"
 KNOBS = "scaleprof.jobs._scale:probe"
 SCALE = "scaleprof.jobs._scale:resolve"
+SCALE_ONE = "scaleprof.jobs._scale:resolve_one"
 MEASURE = "scaleprof.jobs._measure:measure_variant"
 BUILD = "scaleprof.jobs._count:check_build"
 
@@ -67,6 +70,8 @@ class KnobsReply(Record, frozen=True, kw_only=True):
     inputs: tuple[InputSpec, ...]
     axes: dict[str, Axis]
     cost: Cost
+    arguments: dict[str, Any]
+    callables: tuple[str, ...]
     library: str | None
     base: Variant
 
@@ -87,6 +92,28 @@ class ScaleReply(Record, frozen=True, kw_only=True):
 
     variants: tuple[Variant, ...]
     skipped: tuple[str, ...]
+
+
+class ScaleOneRequest(Record, frozen=True, kw_only=True):
+    """Find the knobs of a model and resolve one variant of it.
+
+    Attributes:
+        model: What to scale.
+        strategy: Strategy, or None for factors given by hand.
+        multiplier: Compute multiplier of the strategy.
+        width: Factor of channel counts.
+        depth: Factor of the number of blocks.
+        resolution: Size of the input, in pixels; None to keep it.
+        settings: Arguments to set besides.
+    """
+
+    model: KnobsRequest
+    strategy: str | None = None
+    multiplier: float = 1.0
+    width: float = 1.0
+    depth: float = 1.0
+    resolution: int | None = None
+    settings: dict[str, Any]
 
 
 class MeasureRequest(Record, frozen=True, kw_only=True):

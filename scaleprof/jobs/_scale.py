@@ -1,24 +1,40 @@
 """Jobs that find knobs and resolve recipes."""
 
 from ..errors import RecipeError
-from ..knobs import Knobs, base_variant, find_knobs, resolve_strategy
-from ..models import resolve_model, with_dtype
+from ..knobs import (
+    Arguments,
+    Knobs,
+    base_variant,
+    find_knobs,
+    resolve_factors,
+    resolve_strategy,
+)
+from ..models import ResolvedModel, resolve_model, with_dtype
+from ..records import ScaledModel, Variant
+from ..scaling import AXES
 from ._count import model_inputs
-from ._requests import KnobsReply, KnobsRequest, ScaleReply, ScaleRequest
+from ._requests import KnobsReply, KnobsRequest, ScaleOneRequest, ScaleReply, ScaleRequest
 
 
-def probe(request: KnobsRequest) -> KnobsReply:
-    """Find the knobs of a model."""
+def _find(request: KnobsRequest) -> tuple[ResolvedModel, Knobs]:
     resolved = resolve_model(request.reference)
     inputs = model_inputs(request.reference, resolved, request.inputs, request.batch)
     knobs = find_knobs(
         request.reference.text, resolved, with_dtype(inputs, request.dtype), dtype=request.dtype
     )
+    return resolved, knobs
+
+
+def probe(request: KnobsRequest) -> KnobsReply:
+    """Find the knobs of a model."""
+    resolved, knobs = _find(request)
     return KnobsReply(
         call=knobs.call,
         inputs=knobs.inputs,
         axes=knobs.axes,
         cost=knobs.cost,
+        arguments=knobs.arguments.values,
+        callables=knobs.arguments.callables,
         library=resolved.library,
         base=base_variant(knobs),
     )
@@ -30,6 +46,7 @@ def resolve(request: ScaleRequest) -> ScaleReply:
     knobs = Knobs(
         model=request.model,
         call=reply.call,
+        arguments=Arguments(reply.arguments, reply.callables),
         inputs=reply.inputs,
         axes=reply.axes,
         cost=reply.cost,
@@ -44,3 +61,30 @@ def resolve(request: ScaleRequest) -> ScaleReply:
         except RecipeError as error:
             skipped.append(str(error))
     return ScaleReply(variants=tuple(variants), skipped=tuple(dict.fromkeys(skipped)))
+
+
+def resolve_one(request: ScaleOneRequest) -> ScaledModel:
+    """Find the knobs of a model and resolve one variant of it."""
+    _, knobs = _find(request.model)
+    variant = _one(knobs, request)
+    return ScaledModel(model=knobs.model, recipe=variant.recipe, cost=variant.cost)
+
+
+def _one(knobs: Knobs, request: ScaleOneRequest) -> Variant:
+    if request.strategy is not None:
+        return resolve_strategy(knobs, request.strategy, request.multiplier, axes=AXES)
+    return resolve_factors(
+        knobs,
+        width=request.width,
+        depth=request.depth,
+        resolution=_resolution_factor(knobs, request.resolution),
+        settings=request.settings,
+    )
+
+
+def _resolution_factor(knobs: Knobs, pixels: int | None) -> float:
+    if pixels is None:
+        return 1.0
+    if not knobs.inputs or len(knobs.inputs[0].shape) < 4:
+        raise RecipeError("cannot scale resolution: its input is not an image")
+    return pixels / knobs.inputs[0].shape[-1]

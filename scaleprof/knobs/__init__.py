@@ -1,6 +1,23 @@
 """Find a constructor's scaling knobs, and turn recipes into constructor calls."""
 
-from ._probe import Knobs as Knobs
-from ._probe import find_knobs as find_knobs
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from ._find import find_knobs as find_knobs
+from ._groups import Arguments as Arguments
+from ._knobs import Knobs as Knobs
 from ._resolve import base_variant as base_variant
+from ._resolve import resolve_factors as resolve_factors
 from ._resolve import resolve_strategy as resolve_strategy
+
+
+class _AlsoAFunction(ModuleType):
+    """Keeps `scaleprof.knobs` the public function of that name once this package is imported."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return import_module("scaleprof.profiler").knobs(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _AlsoAFunction

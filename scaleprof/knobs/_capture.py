@@ -11,6 +11,7 @@ from torch import nn
 
 from ..errors import ModelError
 from ..models import ConstructorCall, build_module, encode_arguments, target_of
+from ._groups import Arguments
 
 Bound = dict[str, Any]
 
@@ -78,7 +79,12 @@ def _named(signature: inspect.Signature, arguments: Bound) -> Bound:
 
 
 def _copy(value: Any) -> Any:
-    return deepcopy(value) if isinstance(value, list | dict | tuple) else value
+    if callable(value) and not isinstance(value, functools.partial):
+        return value
+    try:
+        return deepcopy(value)
+    except Exception:  # what cannot be copied is kept as it is
+        return value
 
 
 def _merge(model_class: type, calls: dict[type, Bound]) -> Bound:
@@ -94,8 +100,15 @@ def _merge(model_class: type, calls: dict[type, Bound]) -> Bound:
     return merged
 
 
-def class_call(model_class: type[nn.Module], arguments: Bound) -> ConstructorCall:
+def class_call(
+    model_class: type[nn.Module], arguments: Bound, *, keep_lists: bool = False
+) -> ConstructorCall:
     """Return the call of the class itself, with the arguments that differ from its defaults.
+
+    Args:
+        model_class: The class.
+        arguments: All its arguments.
+        keep_lists: Tell lists from tuples.
 
     Raises:
         ModelError: If an argument has no form that can be stored.
@@ -111,8 +124,22 @@ def class_call(model_class: type[nn.Module], arguments: Bound) -> ConstructorCal
         for name, value in arguments.items()
         if name not in defaults or not _equal(defaults[name], value)
     }
-    encoded, callables = encode_arguments(given)
+    encoded, callables = encode_arguments(given, keep_lists=keep_lists)
     return ConstructorCall(target=target_of(model_class), arguments=encoded, callables=callables)
+
+
+def storable(arguments: Bound, *, keep_lists: bool = False) -> Arguments:
+    """Return those arguments that have a form that can be stored."""
+    values: Bound = {}
+    callables: tuple[str, ...] = ()
+    for name, value in arguments.items():
+        try:
+            encoded, inside = encode_arguments({name: value}, keep_lists=keep_lists)
+        except ModelError:
+            continue
+        values |= encoded
+        callables += inside
+    return Arguments(values, callables)
 
 
 def _equal(a: Any, b: Any) -> bool:

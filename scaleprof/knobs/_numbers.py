@@ -6,6 +6,9 @@ from typing import Any
 
 from ..scaling import round_to_step, scale_depths
 
+# whole numbers up to this are multipliers of channels rather than channels
+MAX_MULTIPLIER = 3
+
 Number = int | float
 Numbers = Any
 """A number, or nested tuples and lists of numbers."""
@@ -46,11 +49,17 @@ def scale_widths(value: Numbers, factor: float, step: int) -> Numbers:
     """
 
     def scaled(number: Number) -> Number:
-        if isinstance(number, float):
-            return number * factor
+        if isinstance(number, float) or number <= 0:
+            return number * factor if number > 0 else number
+        if number <= MAX_MULTIPLIER:
+            return _whole_if_it_is(number * factor)
         return round_to_step(number * factor, min(step, _power_of_two_below(number)))
 
     return map_numbers(scaled, value)
+
+
+def _whole_if_it_is(number: float) -> Number:
+    return int(number) if number.is_integer() else number
 
 
 def _power_of_two_below(number: int) -> int:

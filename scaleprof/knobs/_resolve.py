@@ -5,6 +5,7 @@ takes up what they leave. Factors before rounding are *nominal*; those of the mo
 and its counted compute, are *achieved*.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,21 +15,24 @@ import msgspec
 from ..costs import count_module
 from ..errors import RecipeError
 from ..models import ConstructorCall, build_module, render, variant_id
-from ..records import Axis, Cost, InputSpec, Recipe, Variant
+from ..records import Cost, InputSpec, Recipe, Variant
 from ..scaling import ScalingFactors, strategy_factors
-from ._numbers import map_numbers, mean_ratio, scale_repeats, scale_widths, sum_ratio
-from ._probe import Knobs, cast, scale_input
+from ._knobs import Knobs
+from ._numbers import mean_ratio
+from ._probe import cast
+from ._values import depth_values, input_values, width_values
 
-# strides of convolutional nets multiply to 32, patches and windows of transformers divide it
-RESOLUTION_STEP = 32
-# multiples of channels: 8 suits vector units; the others are what heads and groups divide
-WIDTH_STEPS = (8, 16, 24, 32, 48, 64, 96, 128)
 # width may take up what coarser axes lose, but not change the strategy's proportions by more
 MAX_COMPENSATION = 1.15
 # rounded widths whose compute misses the target are corrected at most so often
 MAX_CORRECTIONS = 4
 # close enough to the target compute to stop looking
 GOOD_ENOUGH = 0.02
+# coarser roundings, which need not be multiples of 8, are tried where finer ones miss by more
+ACCEPTABLE = 0.15
+
+# roundings whose mean distances from the factor differ by less are equally near
+_EQUALLY_NEAR = 0.03
 
 
 class _Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +78,75 @@ def resolve_strategy(
     return _variant(knobs, strategy, multiplier, nominal, best)
 
 
+def resolve_factors(
+    knobs: Knobs,
+    *,
+    width: float = 1.0,
+    depth: float = 1.0,
+    resolution: float = 1.0,
+    settings: Mapping[str, Any] | None = None,
+) -> Variant:
+    """Resolve a factor per axis to a variant that builds and runs, each rounded to the nearest.
+
+    Args:
+        knobs: The model's knobs.
+        width: Factor of channel counts.
+        depth: Factor of the number of blocks.
+        resolution: Factor of the input's size.
+        settings: Arguments to set besides, as JSON values; they go before what factors say.
+
+    Raises:
+        RecipeError: If a factor is not positive, the model lacks an axis whose factor is not one,
+            or no rounding builds.
+
+    Returns:
+        The variant with its counted cost.
+    """
+    nominal = {"depth": depth, "width": width, "resolution": resolution}
+    for axis, factor in nominal.items():
+        if not (factor > 0 and math.isfinite(factor)):
+            raise RecipeError(f"the factor of {axis} must be positive, got {factor:g}")
+        if factor != 1.0 and knobs.axes[axis].status == "none":
+            raise RecipeError(f"cannot scale {axis}: {knobs.axes[axis].reason}")
+    factors = ScalingFactors(depth=depth, width=width, resolution=resolution)
+    for rest in _rests(knobs, factors, takes_up=False):
+        whole = msgspec.structs.replace(rest, settings=dict(settings or {}))
+        for attempt in _nearest_widths(knobs, whole, width):
+            return _variant(knobs, "custom", factors.flops_multiplier, nominal, attempt)
+    asked = ", ".join(f"{axis} ×{factor:g}" for axis, factor in nominal.items() if factor != 1.0)
+    raise RecipeError(f"no rounding of {asked or 'these settings'} builds and runs")
+
+
+def _nearest_widths(knobs: Knobs, rest: "_Rest", width: float) -> Iterator[_Attempt]:
+    if width == 1.0:
+        if attempt := _try(knobs, rest, {}, width=1.0):
+            yield attempt
+        return
+    ways = [width_values(knobs, width, rounding=0)]
+    while ways[-1]:
+        ways.append(width_values(knobs, width, rounding=len(ways)))
+    # stable: among equals, the ones that are tried first
+    tried: list[Mapping[str, Sequence[float]]] = []
+    for widths in sorted(ways[:-1], key=lambda way: _deviation(knobs, way, width)):
+        if widths in tried:
+            continue
+        tried.append(widths)
+        if attempt := _try_width(knobs, rest, widths):
+            yield attempt
+
+
+def _deviation(knobs: Knobs, widths: Mapping[str, Sequence[float]], factor: float) -> float:
+    """Mean distance of rounded counts from the factor, as a log, in steps of 3 %."""
+    groups = knobs.groups()
+    ratios = [
+        abs(math.log(new / (factor * old)))
+        for name, values in widths.items()
+        for new, old in zip(values, groups[name].values, strict=True)
+        if new > 0 and old > 0
+    ]
+    return round(sum(ratios) / len(ratios) / _EQUALLY_NEAR) if ratios else 0
+
+
 def base_variant(knobs: Knobs) -> Variant:
     """Return the base as a variant."""
     ones = {"depth": 1.0, "width": 1.0, "resolution": 1.0}
@@ -98,13 +171,22 @@ def _miss(knobs: Knobs, attempt: _Attempt, multiplier: float) -> float:
 def _attempts(knobs: Knobs, strategy: str, factors: ScalingFactors) -> Iterator[_Attempt]:
     target = factors.flops_multiplier
     has_width = "w" in strategy.lower()
-    inputs, input_changes, r = _resolution(knobs, factors.resolution)
     # without width to take it up, depth takes up what rounding the resolution lost
     takes_up = "d" in strategy and not has_width
-    depth_changes, d = _depth(knobs, target / r**2 if takes_up else factors.depth)
-    rest = _Rest(changes=input_changes | depth_changes, inputs=inputs, depth=d, resolution=r)
+    for rest in _rests(knobs, factors, takes_up=takes_up):
+        built = False
+        for attempt in _finished(knobs, rest, factors, target, has_width=has_width):
+            built = True
+            yield attempt
+        if built:
+            return
+
+
+def _finished(
+    knobs: Knobs, rest: "_Rest", factors: ScalingFactors, target: float, *, has_width: bool
+) -> Iterator[_Attempt]:
     if has_width:
-        wanted = _clamp(math.sqrt(target / (d * r**2)), factors.width)
+        wanted = _clamp(math.sqrt(target / (rest.depth * rest.resolution**2)), factors.width)
         yield from _widths(knobs, rest, wanted, target)
     elif attempt := _try(knobs, rest, {}, width=1.0):
         yield attempt
@@ -115,36 +197,55 @@ def _clamp(value: float, around: float) -> float:
 
 
 class _Rest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is settled before width: the other arguments, the inputs, and their factors."""
+    """What is settled before width: other values, the inputs, and their factors."""
 
-    changes: dict[str, Any]
+    new: Mapping[str, Sequence[float]]
     inputs: tuple[InputSpec, ...]
     depth: float
     resolution: float
+    settings: dict[str, Any] = {}
+
+
+def _rests(knobs: Knobs, factors: ScalingFactors, *, takes_up: bool) -> Iterator[_Rest]:
+    """Resolutions and depths to try, the nearest rounding first."""
+    for image in input_values(knobs, factors.resolution):
+        left = factors.flops_multiplier / image.factor**2
+        for depth in depth_values(knobs, left if takes_up else factors.depth):
+            yield _Rest(
+                new={**image.new, **depth.new},
+                inputs=image.inputs,
+                depth=depth.factor,
+                resolution=image.factor,
+            )
 
 
 def _widths(knobs: Knobs, rest: _Rest, wanted: float, target: float) -> Iterator[_Attempt]:
-    """Try steps of channels from fine to coarse until one builds."""
-    for step in WIDTH_STEPS:
-        built = False
-        for attempt in _corrected(knobs, rest, wanted, target, step=step):
-            built = True
+    """Try roundings of channels from fine to coarse until one builds."""
+    tried: list[Mapping[str, Sequence[float]]] = []
+    for rounding in itertools.count():
+        widths = width_values(knobs, wanted, rounding=rounding)
+        if not widths:
+            return
+        if widths in tried:
+            continue
+        tried.append(widths)
+        near = False
+        for attempt in _corrected(knobs, rest, wanted, target, rounding=rounding):
+            near = near or _miss(knobs, attempt, target) < ACCEPTABLE
             yield attempt
-        if built:
+        if near:
             return
 
 
 def _corrected(
-    knobs: Knobs, rest: _Rest, wanted: float, target: float, *, step: int
+    knobs: Knobs, rest: _Rest, wanted: float, target: float, *, rounding: int
 ) -> Iterator[_Attempt]:
     """Round the width, and again with the factor corrected by the compute that was missed."""
-    axis = knobs.axes["width"]
-    exponent = axis.flops_exponent or 2.0
+    exponent = knobs.axes["width"].flops_exponent or 2.0
     factor, tried = wanted, list[Any]()
     for _ in range(MAX_CORRECTIONS):
-        widths = {name: scale_widths(value, factor, step) for name, value in axis.base.items()}
-        achieved = mean_ratio(tuple(widths.values()), tuple(axis.base.values()))
-        attempt = None if widths in tried else _try(knobs, rest, widths, width=achieved)
+        widths = width_values(knobs, factor, rounding=rounding)
+        attempt = None if widths in tried else _try_width(knobs, rest, widths)
         if attempt is None:
             return
         yield attempt
@@ -153,40 +254,27 @@ def _corrected(
         factor = _clamp(factor * off ** (1 / exponent), wanted)
 
 
-def _try(knobs: Knobs, rest: _Rest, widths: Mapping[str, Any], *, width: float) -> _Attempt | None:
-    call = knobs.call.override(rest.changes | dict(widths))
+def _try_width(knobs: Knobs, rest: _Rest, widths: Mapping[str, Sequence[float]]) -> _Attempt | None:
+    groups = knobs.groups()
+    # what is scaled along to stay legal is not the width itself
+    names = [name for name in widths if name in knobs.axes["width"].arguments]
+    old = tuple(groups[name].values for name in names)
+    achieved = mean_ratio(tuple(tuple(widths[name]) for name in names), old)
+    return _try(knobs, rest, widths, width=achieved)
+
+
+def _try(
+    knobs: Knobs, rest: _Rest, widths: Mapping[str, Sequence[float]], *, width: float
+) -> _Attempt | None:
     try:
+        settled = msgspec.structs.replace(knobs, call=knobs.call.override(rest.settings))
+        call = settled.turned({**rest.new, **widths})
         module = cast(build_module(call, meta=True), knobs.dtype)
         cost = count_module(module, rest.inputs)
     except Exception:  # the trial may raise whatever a constructor raises; that is its answer
         return None
     achieved = {"depth": rest.depth, "width": width, "resolution": rest.resolution}
     return _Attempt(call=call, inputs=rest.inputs, achieved=achieved, cost=cost)
-
-
-def _resolution(knobs: Knobs, factor: float) -> tuple[tuple[InputSpec, ...], dict[str, Any], float]:
-    axis = knobs.axes["resolution"]
-    if axis.status == "none" or factor == 1.0:
-        return knobs.inputs, {}, 1.0
-    inputs = scale_input(knobs.inputs, factor, RESOLUTION_STEP)
-    sizes, old = inputs[0].shape[2:], knobs.inputs[0].shape[2:]
-    if sizes == old:
-        return knobs.inputs, {}, 1.0
-    changes = {
-        name: sizes if isinstance(value, list | tuple) else sizes[-1]
-        for name, value in axis.base.items()
-        if name != "input"
-    }
-    return inputs, changes, mean_ratio(sizes, old)
-
-
-def _depth(knobs: Knobs, factor: float) -> tuple[dict[str, Any], float]:
-    axis: Axis = knobs.axes["depth"]
-    if axis.status == "none" or factor == 1.0:
-        return {}, 1.0
-    new = {name: scale_repeats(value, factor) for name, value in axis.base.items()}
-    same = all(map_numbers(lambda n: n, axis.base[name]) == new[name] for name in new)
-    return ({}, 1.0) if same else (new, sum_ratio(tuple(new.values()), tuple(axis.base.values())))
 
 
 def _variant(

@@ -2,13 +2,15 @@
 
 import importlib.util
 import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
-from ._calls import ConstructorCall, decode_arguments
+from ._arithmetic import is_arithmetic
+from ._calls import ConstructorCall, called_names, decode_arguments
 from ._imports import import_target
+from ._instances import is_plain_record
+from ._wider import BUILD_SCALED, inner_call
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,6 +75,9 @@ def check_trusted(call: ConstructorCall) -> None:
         ModelError: If the call is neither a module class nor a registered builder of a trusted
             package, or if an argument would load weights.
     """
+    if call.target == BUILD_SCALED:
+        check_trusted(inner_call(call))
+        return
     loading = sorted(_LOADING.intersection(call.arguments))
     if loading:
         raise _untrusted(call, f"its argument `{loading[0]}` can load files")
@@ -80,9 +85,13 @@ def check_trusted(call: ConstructorCall) -> None:
         _check_timm_name(call)
     elif not _is_module_class(call.target) and not _is_torchvision_builder(call.target):
         raise _untrusted(call, "it is not a module class of a package that scaleprof knows")
-    for name in _callable_names(call):
-        if not _is_module_class(name) and not _is_torch_function(name):
+    passed, built = called_names(call)
+    for name in passed:
+        if not (_is_module_class(name) or _is_torch_function(name) or _is_own_arithmetic(name)):
             raise _untrusted(call, f"its argument `{name}` is not a class or function of torch")
+    for name, keywords in built:
+        if not _is_record_class(name) or _LOADING.intersection(keywords):
+            raise _untrusted(call, f"its argument `{name}` is not a plain record of such a package")
 
 
 def _untrusted(call: ConstructorCall, why: str) -> ModelError:
@@ -103,17 +112,6 @@ def _check_timm_name(call: ConstructorCall) -> None:
         raise _untrusted(call, f"timm registers no model `{name}`")
 
 
-def _callable_names(call: ConstructorCall) -> list[str]:
-    names: list[str] = []
-
-    def note(name: str) -> Callable[..., None]:
-        names.append(name)
-        return lambda: None
-
-    decode_arguments(call, resolve=note)
-    return names
-
-
 def _is_module_class(target: str) -> bool:
     if not _in_package(target, TRUSTED_PACKAGES):
         return False
@@ -125,6 +123,19 @@ def _is_module_class(target: str) -> bool:
         and issubclass(found, nn.Module)
         and found.__module__.split(".")[0] in TRUSTED_PACKAGES
     )
+
+
+def _is_record_class(target: str) -> bool:
+    """Tell dataclasses and named tuples of trusted packages, which do no more than hold values."""
+    if not _in_package(target, TRUSTED_PACKAGES):
+        return False
+    found = import_target(target)
+    return is_plain_record(found) and found.__module__.split(".")[0] in TRUSTED_PACKAGES
+
+
+def _is_own_arithmetic(target: str) -> bool:
+    """Tell functions of trusted packages that compute with numbers, such as one that rounds."""
+    return _in_package(target, TRUSTED_PACKAGES) and is_arithmetic(import_target(target))
 
 
 def _is_torch_function(target: str) -> bool:

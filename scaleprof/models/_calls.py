@@ -1,24 +1,28 @@
 """A model as a constructor call: a value that can be stored, compared, printed and executed.
 
 Arguments are kept as JSON values, so that a report can hold them. Callables among them become
-``module:qualname`` strings, and partial functions a mapping; the paths of both are listed, so that
-a plain string that happens to look like a name is never resolved. Tuples and lists become JSON
-arrays, and arrays come back as tuples, which constructors take for either.
+``module:qualname`` strings; partial functions and configuration objects a mapping with the name of
+what is called and its keywords. The paths of all three are listed, so that a plain string that
+happens to look like a name is never resolved. Tuples and lists become JSON arrays, and arrays come
+back as tuples, which most constructors take for either; for those that do not, the paths of lists
+are listed too.
 """
 
 import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ..errors import ModelError
 from ..records import InputSpec, Recipe
 from ._imports import import_target, target_of
+from ._instances import instance_arguments
 
 _PARTIAL = "functools.partial"
+_CLASS = "class"
 
 
 class ConstructorCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,18 +32,28 @@ class ConstructorCall(msgspec.Struct, frozen=True, kw_only=True):
         target: ``module:qualname`` of a class or function that returns a module; the module part
             may be a path that ends in ``.py``.
         arguments: Keyword arguments as JSON values.
-        callables: Paths inside `arguments` whose strings name callables.
+        callables: Paths inside `arguments` of strings that name callables, of mappings that stand
+            for partial functions and objects, and of arrays that must be lists.
     """
 
     target: str
     arguments: dict[str, Any] = {}
     callables: tuple[str, ...] = ()
 
-    def override(self, changes: Mapping[str, Any]) -> "ConstructorCall":
-        """Return the call with some arguments replaced by plain values."""
+    def override(
+        self, changes: Mapping[str, Any], callables: Sequence[str] = ()
+    ) -> "ConstructorCall":
+        """Return the call with some arguments replaced by JSON values.
+
+        Args:
+            changes: New values by argument.
+            callables: Paths inside them that stand for callables and objects.
+        """
         kept = tuple(path for path in self.callables if path.split(".")[0] not in changes)
         arguments = self.arguments | dict(changes)
-        return ConstructorCall(target=self.target, arguments=arguments, callables=kept)
+        return ConstructorCall(
+            target=self.target, arguments=arguments, callables=(*kept, *callables)
+        )
 
 
 def variant_id(call: ConstructorCall, inputs: Sequence[InputSpec]) -> str:
@@ -57,73 +71,125 @@ def variant_id(call: ConstructorCall, inputs: Sequence[InputSpec]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:10]
 
 
-def encode_arguments(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def encode_arguments(
+    arguments: Mapping[str, Any], *, keep_lists: bool = False
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Turn keyword arguments into JSON values and the paths of callables among them.
 
+    Args:
+        arguments: The arguments.
+        keep_lists: Tell lists from tuples, for a constructor that insists on lists.
+
     Raises:
-        ModelError: If an argument is neither a JSON value, a container of such, nor a callable
-            that can be imported by name.
+        ModelError: If an argument is neither a JSON value, a container of such, nor a callable or
+            an object of a class that can be imported by name.
     """
     callables: list[str] = []
-    encoded = {name: _encode(value, name, callables) for name, value in arguments.items()}
-    return encoded, tuple(callables)
+    lists: list[str] = []
+    encoded = {name: _encode(value, name, callables, lists) for name, value in arguments.items()}
+    return encoded, (*callables, *(lists if keep_lists else ()))
 
 
-def _encode(value: Any, path: str, callables: list[str]) -> Any:
+def _encode(value: Any, path: str, callables: list[str], lists: list[str]) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, list | tuple):
-        return [_encode(item, f"{path}.{i}", callables) for i, item in enumerate(value)]
+    if isinstance(value, list | tuple) and not hasattr(value, "_asdict"):
+        if isinstance(value, list):
+            lists.append(path)
+        return [_encode(item, f"{path}.{i}", callables, lists) for i, item in enumerate(value)]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {key: _encode(item, f"{path}.{key}", callables) for key, item in value.items()}
+        return {k: _encode(item, f"{path}.{k}", callables, lists) for k, item in value.items()}
     if isinstance(value, functools.partial) and not value.args:
         callables.append(path)
-        inner = {
-            k: _encode(v, f"{path}.keywords.{k}", callables) for k, v in value.keywords.items()
-        }
-        return {_PARTIAL: target_of(value.func), "keywords": inner}
-    if callable(value):
+        keywords = _encode(value.keywords, f"{path}.keywords", callables, lists)
+        return {_PARTIAL: target_of(value.func), "keywords": keywords}
+    fields = instance_arguments(value)
+    if fields is not None:
+        callables.append(path)
+        keywords = _encode(fields, f"{path}.keywords", callables, lists)
+        return {_CLASS: target_of(type(value)), "keywords": keywords}
+    if hasattr(value, "__qualname__"):
         callables.append(path)
         return target_of(value)
     raise ModelError(f"argument `{path}` is of type {type(value).__name__}, which has no JSON form")
 
 
+def called_names(call: ConstructorCall) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
+    """Return what decoding the arguments would import, without importing it.
+
+    Returns:
+        Names of callables that are passed on, and names with keywords of classes that are called.
+    """
+    passed: list[str] = []
+    built: list[tuple[str, dict[str, Any]]] = []
+
+    def note(name: str) -> Callable[..., None]:
+        passed.append(name)
+        return lambda: None
+
+    def note_class(name: str, keywords: dict[str, Any]) -> None:
+        built.append((name, keywords))
+
+    decode_arguments(call, resolve=note, construct=note_class)
+    return passed, built
+
+
+def _construct(name: str, keywords: dict[str, Any]) -> Any:
+    return import_target(name)(**keywords)
+
+
 def decode_arguments(
-    call: ConstructorCall, *, resolve: Callable[[str], Any] = import_target
+    call: ConstructorCall,
+    *,
+    resolve: Callable[[str], Any] = import_target,
+    construct: Callable[[str, dict[str, Any]], Any] = _construct,
 ) -> dict[str, Any]:
-    """Turn a call's JSON arguments back into what its target takes."""
-    callables = frozenset(call.callables)
-    return {
-        name: _decode(value, name, callables, resolve) for name, value in call.arguments.items()
-    }
+    """Turn a call's JSON arguments back into what its target takes.
+
+    Args:
+        call: The call.
+        resolve: Finds a callable by name.
+        construct: Builds an object from the name of its class and its keywords.
+    """
+    decode = _Decoder(frozenset(call.callables), resolve, construct)
+    return {name: decode(value, name) for name, value in call.arguments.items()}
 
 
-def _decode(value: Any, path: str, callables: frozenset[str], resolve: Callable[[str], Any]) -> Any:
-    if path in callables:
+class _Decoder(NamedTuple):
+    callables: frozenset[str]
+    resolve: Callable[[str], Any]
+    construct: Callable[[str, dict[str, Any]], Any]
+
+    def __call__(self, value: Any, path: str) -> Any:
+        if path in self.callables:
+            if isinstance(value, str | dict):
+                return self._named(value, path)
+            if not isinstance(value, list | tuple):
+                raise ModelError(f"argument `{path}` does not name a callable")
+            return [self(item, f"{path}.{i}") for i, item in enumerate(value)]
+        if isinstance(value, list | tuple):
+            return tuple(self(item, f"{path}.{i}") for i, item in enumerate(value))
+        if isinstance(value, dict):
+            return {key: self(item, f"{path}.{key}") for key, item in value.items()}
+        return value
+
+    def _named(self, value: str | dict[str, Any], path: str) -> Any:
         if isinstance(value, str):
-            return resolve(value)
-        if not _is_partial(value):
-            raise ModelError(f"argument `{path}` is neither the name of a callable nor a partial")
+            return self.resolve(value)
+        _check_named(value, path)
         keywords = {
-            key: _decode(item, f"{path}.keywords.{key}", callables, resolve)
-            for key, item in value["keywords"].items()
+            key: self(item, f"{path}.keywords.{key}") for key, item in value["keywords"].items()
         }
-        return functools.partial(resolve(value[_PARTIAL]), **keywords)
-    if isinstance(value, list | tuple):
-        return tuple(
-            _decode(item, f"{path}.{i}", callables, resolve) for i, item in enumerate(value)
-        )
-    if isinstance(value, dict):
-        return {k: _decode(item, f"{path}.{k}", callables, resolve) for k, item in value.items()}
-    return value
+        if _CLASS in value:
+            return self.construct(value[_CLASS], keywords)
+        return functools.partial(self.resolve(value[_PARTIAL]), **keywords)
 
 
-def _is_partial(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get(_PARTIAL), str)
-        and isinstance(value.get("keywords"), dict)
-    )
+def _check_named(value: dict[str, Any], path: str) -> None:
+    """Refuse what stands where a callable, a partial or an object was announced, and is none."""
+    named = isinstance(value.get(_PARTIAL), str) or isinstance(value.get(_CLASS), str)
+    if not named or not isinstance(value.get("keywords"), dict):
+        raise ModelError(f"argument `{path}` does not name a callable")
 
 
 def call_of(recipe: Recipe) -> "ConstructorCall":
@@ -169,19 +235,12 @@ def _dotted(target: str, modules: set[str]) -> str:
 
 
 def _show(value: Any, path: str, callables: frozenset[str], modules: set[str]) -> str:
-    if path in callables:
-        if isinstance(value, str):
-            return _dotted(value, modules)
-        if not _is_partial(value):
-            raise ModelError(f"argument `{path}` is neither the name of a callable nor a partial")
-        modules.add("functools")
-        inner = [
-            f"{key}={_show(item, f'{path}.keywords.{key}', callables, modules)}"
-            for key, item in value["keywords"].items()
-        ]
-        return f"functools.partial({', '.join([_dotted(value[_PARTIAL], modules), *inner])})"
+    if path in callables and not isinstance(value, list | tuple):
+        return _show_named(value, path, callables, modules)
     if isinstance(value, list | tuple):
         items = [_show(item, f"{path}.{i}", callables, modules) for i, item in enumerate(value)]
+        if path in callables:
+            return f"[{', '.join(items)}]"
         return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
     if isinstance(value, dict):
         pairs = [
@@ -189,3 +248,23 @@ def _show(value: Any, path: str, callables: frozenset[str], modules: set[str]) -
         ]
         return f"{{{', '.join(pairs)}}}"
     return repr(value)
+
+
+def _show_named(
+    value: str | dict[str, Any], path: str, callables: frozenset[str], modules: set[str]
+) -> str:
+    if isinstance(value, str):
+        return _dotted(value, modules)
+    if not isinstance(value, dict):
+        raise ModelError(f"argument `{path}` does not name a callable")
+    _check_named(value, path)
+    if not all(key.isidentifier() for key in value["keywords"]):
+        raise ModelError(f"argument `{path}` has keywords that are no Python names")
+    inner = [
+        f"{key}={_show(item, f'{path}.keywords.{key}', callables, modules)}"
+        for key, item in value["keywords"].items()
+    ]
+    if _CLASS in value:
+        return f"{_dotted(value[_CLASS], modules)}({', '.join(inner)})"
+    modules.add("functools")
+    return f"functools.partial({', '.join([_dotted(value[_PARTIAL], modules), *inner])})"

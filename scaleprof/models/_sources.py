@@ -141,10 +141,13 @@ def _torchvision_model(reference: Reference) -> ResolvedModel:
 
 
 def _torchvision_size(models: Any, name: str) -> int | None:
-    """Size the published weights were evaluated at, where the model is a classifier."""
-    transforms = models.get_model_weights(name).DEFAULT.transforms
-    crop = getattr(transforms, "keywords", {}).get("crop_size")
-    return int(crop) if crop else None
+    """Size the published weights were evaluated at, where the model is a classifier.
+
+    Weights that were tuned at a larger size need an argument that says so; the smallest needs none.
+    """
+    transforms = [weights.transforms for weights in models.get_model_weights(name)]
+    crops = [getattr(transform, "keywords", {}).get("crop_size") for transform in transforms]
+    return min((int(crop) for crop in crops if crop), default=None)
 
 
 def _callable_model(reference: Reference) -> ResolvedModel:

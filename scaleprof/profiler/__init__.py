@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
-from ..records import CountedModel, Report
+from ..records import CountedModel, FoundKnobs, Report, ScaledModel
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,6 +90,93 @@ def _count_module(
             hint="check that it runs on these inputs",
         ) from error
     return CountedModel(model=type(module).__name__, **msgspec.structs.asdict(cost))
+
+
+def knobs(
+    model: str | Callable[..., Any],
+    *,
+    inputs: Sequence[str] = (),
+    batch: int = 1,
+    dtype: str = "float32",
+) -> FoundKnobs:
+    """Find the constructor arguments behind each scaling axis of a model, by probing.
+
+    Args:
+        model: A model reference, or a class or function that can be imported by name.
+        inputs: What it is called with; see `count`.
+        batch: Size of the dimension in front of every input.
+        dtype: Floating-point type of weights and inputs.
+
+    Returns:
+        By axis the arguments, their values in the base and how FLOPs grow, or why there are none.
+
+    Raises:
+        ScaleprofError: If there is no such model, or it fails to build or to run on the input.
+
+    Examples:
+        >>> import scaleprof
+        >>> found = scaleprof.knobs("timm:test_convnext")
+        >>> found.axes["width"].base
+        {'dims': [24, 32, 48, 64]}
+    """
+    from ._scale import find_knobs_of
+
+    return find_knobs_of(_reference_text(model), inputs=inputs, batch=batch, dtype=dtype)
+
+
+def scale(
+    model: str | Callable[..., Any],
+    *,
+    strategy: str | None = None,
+    multiplier: float | None = None,
+    width: float | None = None,
+    depth: float | None = None,
+    resolution: int | None = None,
+    settings: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    batch: int = 1,
+    dtype: str = "float32",
+) -> ScaledModel:
+    """Scale a model by a strategy at a compute multiplier, or by a factor per axis.
+
+    Args:
+        model: A model reference, or a class or function that can be imported by name.
+        strategy: ``d``, ``w``, ``r``, ``dw``, ``dr``, ``wr``, ``dwr`` or ``dWr``.
+        multiplier: Compute of the variant over that of the base.
+        width: Factor of channel counts, without a strategy.
+        depth: Factor of the number of blocks, without a strategy.
+        resolution: Size of the input in pixels, without a strategy.
+        settings: Further arguments as ``name=value``.
+        inputs: What the base is called with; see `count`.
+        batch: Size of the dimension in front of every input.
+        dtype: Floating-point type of weights and inputs.
+
+    Returns:
+        The recipe with nominal and achieved factors and the call to paste, and its counted cost.
+
+    Raises:
+        RecipeError: If nothing that was asked for builds.
+        ScaleprofError: If there is no such model, or it fails to build or to run on the input.
+
+    Examples:
+        >>> import scaleprof
+        >>> scaleprof.scale("timm:test_convnext", depth=2).recipe.call
+        "timm.create_model('test_convnext', depths=(2, 4, 8, 4))"
+    """
+    from ._scale import scale_model
+
+    return scale_model(
+        _reference_text(model),
+        strategy=strategy,
+        multiplier=multiplier,
+        width=width,
+        depth=depth,
+        resolution=resolution,
+        settings=settings,
+        inputs=inputs,
+        batch=batch,
+        dtype=dtype,
+    )
 
 
 def profile(

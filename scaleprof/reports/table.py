@@ -8,7 +8,16 @@ from rich.text import Text
 
 from ..errors import ModelError
 from ..models import call_of, render
-from ..records import Comparison, Counts, ModuleCost, Report, Selection, Variant
+from ..records import (
+    Comparison,
+    Counts,
+    FoundKnobs,
+    ModuleCost,
+    Report,
+    ScaledModel,
+    Selection,
+    Variant,
+)
 from ..selection import METRICS
 from ..units import format_quantity
 from ._text import factors, plain, recipe_name, size
@@ -210,6 +219,48 @@ def _legend(report: Report) -> Text:
         lines.append(f"skipped: {len(skipped) - _SHOWN_SKIPPED} more, see the report")
     lines += [f"note: {plain(note)}" for note in report.notes]
     return Text("\n".join(lines), style="dim")
+
+
+def knobs_table(found: FoundKnobs) -> Group:
+    """Show what turns each axis, and why nothing does where nothing does."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for i, name in enumerate(("axis", "status", "FLOPs ~", "arguments", "how")):
+        table.add_column(name, no_wrap=i < 3)
+    for name, axis in found.axes.items():
+        power = "" if axis.flops_exponent is None else f"factor^{axis.flops_exponent:.2f}"
+        base = [f"{plain(key)} = {plain(_values(value))}" for key, value in axis.base.items()]
+        why = " · ".join(plain(text) for text in (axis.how, axis.reason) if text)
+        table.add_row(plain(name), axis.status, power, "\n".join(base), why)
+    return Group(Text(plain(found.model), style="bold"), table)
+
+
+_MAX_VALUES = 60
+
+
+def _values(value: object) -> str:
+    """Base values, cut where they would fill the screen; the JSON has all."""
+    text = str(value)
+    return text if len(text) <= _MAX_VALUES else f"{text[:_MAX_VALUES]} …"
+
+
+def scaled_table(scaled: ScaledModel) -> Group:
+    """Show one variant: factors asked for and achieved, what it costs, and the call."""
+    recipe, cost = scaled.recipe, scaled.cost
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for i, name in enumerate(("", "asked for", "achieved")):
+        table.add_column(name, justify="right" if i else "left")
+    for axis, factor in recipe.nominal.items():
+        table.add_row(plain(axis), f"{factor:.3f}", f"{recipe.achieved[axis]:.3f}")
+    achieved = recipe.achieved_multiplier
+    # factors by hand ask for no compute of their own
+    asked = f"{recipe.multiplier:.3f}" if recipe.strategy != "custom" else "–"
+    table.add_row("compute", asked, "–" if achieved is None else f"{achieved:.3f}")
+    counts = (("parameters", cost.params), ("MACs", cost.macs), ("activations", cost.activations))
+    lines = [f"{format_quantity(value, 'count')} {name}" for name, value in counts]
+    size = "×".join(map(str, cost.input_shape))
+    summary = f"input {size} · {' · '.join(lines)}"
+    call = "\n".join(map(plain, (*recipe.imports, recipe.call)))
+    return Group(Text(plain(scaled.model), style="bold"), table, Text(summary), Text(call))
 
 
 def counts_table(counts: Counts) -> Group:

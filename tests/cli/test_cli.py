@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from scaleprof.records import InputSpec, replace
 from scaleprof.reports import write_json
 
+COMMANDS = ("profile", "select", "build", "count", "knobs", "scale", "schema")
 NETS = str(Path(__file__).parents[1] / "models" / "nets.py")
 
 
@@ -53,11 +54,11 @@ def recorded(tmp_path_factory):
 def test_help_names_every_command():
     done = run("--help")
     assert done.returncode == 0
-    for command in ("profile", "select", "build", "count", "schema"):
+    for command in COMMANDS:
         assert command in done.stdout
 
 
-@pytest.mark.parametrize("command", ["profile", "select", "build", "count", "schema"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command):
     done = run(command, "--help")
     assert done.returncode == 0
@@ -266,3 +267,49 @@ def test_a_budget_that_nothing_meets_fails_with_the_nearest_miss(tmp_path):
     assert "the nearest" in done.stderr
     # what was measured is kept
     assert json.loads(path.read_text())["selection"] is None
+
+
+def test_knobs_are_printed_and_written(tmp_path):
+    path = tmp_path / "knobs.json"
+    done = run("knobs", f"{NETS}:configured", "--input", "3x32x32", "--json", str(path))
+    assert done.returncode == 0, done.stderr
+    assert "stages[*].channels" in done.stdout
+    content = json.loads(path.read_text())
+    assert content["schema"] == "scaleprof.knobs/1"
+    assert content["axes"]["depth"]["arguments"] == ["stages[*].blocks"]
+    Draft202012Validator(json.loads(run("schema", "knobs").stdout)).validate(content)
+
+
+def test_an_axis_that_is_not_there_is_printed_with_its_reason():
+    done = run("knobs", f"{NETS}:Fixed", "--input", "3x8x8")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("none") >= 3
+    assert "does not run on an input of another size" in done.stdout
+
+
+def test_one_variant_is_scaled_by_a_strategy_or_by_hand():
+    net = (f"{NETS}:Net", "--input", "3x64x64", "--json", "-")
+    by_strategy = json.loads(run("scale", *net, "--strategy", "w", "--multiplier", "4").stdout)
+    assert by_strategy["recipe"]["achieved_multiplier"] > 3.5
+    by_hand = json.loads(run("scale", *net, "--width", "2", "--set", "num_classes=3").stdout)
+    assert by_hand["recipe"]["call"] == "nets.Net(width=32, num_classes=3)"
+    assert by_hand["recipe"]["nominal"]["width"] == 2.0
+    assert by_hand["cost"]["params"] > 0
+    Draft202012Validator(json.loads(run("schema", "scaled").stdout)).validate(by_hand)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param((), "there is nothing to scale", id="nothing"),
+        pytest.param(("--strategy", "w"), "go together", id="no-multiplier"),
+        pytest.param(
+            ("--strategy", "w", "--multiplier", "2", "--depth", "2"), "do not go", id="both"
+        ),
+        pytest.param(("--set", "width"), "is not a setting", id="setting"),
+        pytest.param(("--width", "-1"), "must be positive", id="negative"),
+        pytest.param(("--strategy", "q", "--multiplier", "2"), "unknown strategy", id="strategy"),
+    ],
+)
+def test_what_cannot_be_scaled_is_said_in_one_line(options, message):
+    fails(run("scale", f"{NETS}:Net", "--input", "3x32x32", *options), 2, message)

@@ -7,10 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleprof.errors import RecipeError
-from scaleprof.knobs import base_variant, find_knobs, resolve_strategy
+from scaleprof.knobs import base_variant, find_knobs, resolve_factors, resolve_strategy
 from scaleprof.knobs._numbers import double, is_numbers, mean_ratio, scale_repeats, scale_widths
 from scaleprof.models import ConstructorCall as Call
-from scaleprof.models import build_module, parse_inputs, parse_reference, resolve_model
+from scaleprof.models import (
+    build_module,
+    check_trusted,
+    parse_inputs,
+    parse_reference,
+    resolve_model,
+)
 from scaleprof.scaling import STRATEGIES
 
 pytest.importorskip("timm")
@@ -135,6 +141,120 @@ def test_identifiers_are_the_same_every_time(convnext):
 
 def test_a_rounding_that_changes_nothing_is_the_base(convnext):
     assert resolve_strategy(convnext, "r", 1.05, axes=AXES).id == "base"
+
+
+def call_of(recipe):
+    return Call(target=recipe.target, arguments=recipe.arguments, callables=recipe.callables)
+
+
+def builds_as_pasted(recipe):
+    """The printed call, in a scope of its own, gives the shapes of the stored one."""
+    call = call_of(recipe)
+    scope: dict[str, object] = {}
+    for line in recipe.imports:
+        exec(line, scope)
+    pasted, built = eval(recipe.call, scope), build_module(call, meta=True)
+    return [tuple(p.shape) for p in pasted.parameters()] == [
+        tuple(p.shape) for p in built.parameters()
+    ]
+
+
+def test_numbers_inside_objects_are_found():
+    knobs = knobs_of(f"{NETS}:configured", "3x32x32")
+    assert knobs.call.target.endswith(":Configured")
+    assert knobs.axes["width"].base == {
+        "stages[*].channels": (16, 32),
+        "options.stem": 16,
+        "head.hidden": 64,
+    }
+    assert knobs.axes["depth"].base == {"stages[*].blocks": (1, 3)}
+    variant = resolve_factors(knobs, width=2.0, depth=2.0)
+    stages = variant.recipe.arguments["stages"]
+    assert [stage["keywords"]["channels"] for stage in stages] == [32, 64]
+    assert sum(stage["keywords"]["blocks"] for stage in stages) == 8
+    assert builds_as_pasted(variant.recipe)
+
+
+def test_blocks_listed_one_by_one_are_repeated_at_the_end_of_their_stage():
+    knobs = knobs_of(f"{NETS}:listed", "3x32x32")
+    assert knobs.axes["depth"].base == {"len(stages[*])": (1, 2)}
+    recipe = resolve_factors(knobs, depth=2.0).recipe
+    # a stage of one block keeps it: that block is the one that changes sizes
+    assert [len(stage) for stage in recipe.arguments["stages"]] == [1, 5]
+    assert builds_as_pasted(recipe)
+
+
+def test_channels_among_other_items_are_repeated_by_runs():
+    knobs = knobs_of(f"{NETS}:Mixed", "3x32x32")
+    assert knobs.axes["width"].arguments == ("layers[*]",)
+    assert knobs.axes["depth"].arguments == ("runs(layers)",)
+    recipe = resolve_factors(knobs, depth=1.5).recipe
+    assert recipe.arguments["layers"] == (16, 16, 16, "M", 32, 32, 32, "M")
+
+
+def test_sizes_that_must_agree_are_turned_together():
+    knobs = knobs_of(f"{NETS}:Separate", "3x32x32")
+    assert set(knobs.axes["width"].arguments) == {"left", "right", "out"}
+
+
+def test_a_net_with_sizes_in_its_code_is_built_with_wider_layers():
+    knobs = knobs_of(f"{NETS}:HardCoded", "3x32x32")
+    assert "scaleprof's own builder" in knobs.axes["width"].how
+    assert knobs.call.target.endswith(":HardCoded")
+    assert base_variant(knobs).recipe.call.endswith("['HardCoded']()")
+    recipe = resolve_factors(knobs, width=1.5, depth=2.0).recipe
+    assert recipe.target == "scaleprof.models.scaled:build_scaled"
+    assert recipe.arguments["arguments"] == {"depth": 4}
+    module = build_module(call_of(recipe))
+    sizes = [module.stem[0].out_channels, module.depthwise.groups, module.grouped.groups]
+    assert sizes == [24, 24, 2]
+    assert (module.head.in_features, module.head.out_features) == (48, 10)
+    assert len(module.blocks) == 4
+    with torch.inference_mode():
+        assert module.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("model", "width", "depth"),
+    [
+        ("timm:efficientnet_b0", "round_chs_fn.multiplier", "len(block_args[*])"),
+        ("timm:repvgg_a0", "cfg.width_factor", "cfg.blocks[*].d"),
+        ("timm:cs3darknet_focus_s", "cfg.stages.out_chs[*]", "cfg.stages.depth[*]"),
+        ("timm:swin_tiny_patch4_window7_224", "embed_dim", "depths"),
+        ("timm:resnet18", "channels", "layers"),
+    ],
+)
+def test_nested_configurations_of_published_models_scale_along_every_axis(model, width, depth):
+    knobs = knobs_of(model)
+    assert width in knobs.axes["width"].arguments
+    assert depth in knobs.axes["depth"].arguments
+    variant = resolve_strategy(knobs, "dwr", 2.0, axes=AXES)
+    assert variant.recipe.achieved_multiplier == pytest.approx(2.0, rel=0.15)
+    assert builds_as_pasted(variant.recipe)
+
+
+def test_patch_and_kernel_sizes_are_found_and_reported(vit, convnext):
+    assert vit.axes["patch_size"].base == {"patch_size": 16}
+    # twice the patch, a quarter of the tokens
+    assert -2.3 < vit.axes["patch_size"].flops_exponent < -1.7
+    assert vit.axes["kernel_size"].status == "none"
+    assert vit.axes["kernel_size"].reason
+    assert "kernel_sizes" in convnext.axes["kernel_size"].arguments
+    assert convnext.axes["kernel_size"].flops_exponent > 0
+
+
+def test_recipes_of_nested_configurations_are_built_without_consent():
+    for model in ("timm:efficientnet_b0", "timm:regnetx_002", "torchvision:resnet18"):
+        recipe = resolve_factors(knobs_of(model), width=1.5).recipe
+        check_trusted(call_of(recipe))
+
+
+def test_factors_by_hand_are_checked(net):
+    with pytest.raises(RecipeError, match="must be positive"):
+        resolve_factors(net, width=-1.0)
+    with pytest.raises(RecipeError, match="cannot scale depth"):
+        resolve_factors(knobs_of(f"{NETS}:Fixed", "3x8x8"), depth=2.0)
+    assert resolve_factors(net, settings={"num_classes": 7}).recipe.arguments["num_classes"] == 7
 
 
 numbers = st.recursive(

@@ -1,11 +1,13 @@
 """Networks that tests name as ``nets.py:Name``: good ones, and every kind of bad one."""
 
+import dataclasses
 import functools
 import os
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -33,6 +35,131 @@ class Net(nn.Module):
         x = self.stem(x)
         for stage in self.stages:
             x = stage(x)
+        return self.head(x.mean((2, 3)))
+
+
+@dataclasses.dataclass
+class Stage:
+    """One stage of `Configured`: channels, blocks, and a layer that is made from a name."""
+
+    channels: int
+    blocks: int
+    act: type = nn.ReLU
+    kernel_size: int = 3
+
+
+class Wide(NamedTuple):
+    """How wide the head is."""
+
+    hidden: int = 64
+    dropout: float = 0.0
+
+
+class Options:
+    """A plain object, which keeps what it was given."""
+
+    def __init__(self, stem=16, bias=True):
+        self.stem = stem
+        self.bias = bias
+
+
+def configured():
+    """Everything is set inside: only the class takes other values."""
+    return Configured((Stage(16, 1), Stage(32, 3)), head=Wide(), options=Options())
+
+
+class Configured(nn.Module):
+    """A net that is configured by a dataclass, a named tuple and a plain object."""
+
+    def __init__(self, stages, head, options):
+        super().__init__()
+        self.stem = nn.Conv2d(3, options.stem, 3, stride=2, padding=1, bias=options.bias)
+        layers, width = [], options.stem
+        for stage in stages:
+            layers.append(nn.Conv2d(width, stage.channels, 1))
+            width = stage.channels
+            blocks = [nn.Conv2d(width, width, 3, padding=1) for _ in range(stage.blocks)]
+            layers.append(nn.Sequential(*blocks, stage.act()))
+        self.layers = nn.Sequential(*layers)
+        self.hidden = nn.Linear(width, head.hidden)
+        self.head = nn.Linear(head.hidden, 10)
+
+    def forward(self, x):
+        return self.head(self.hidden(self.layers(self.stem(x)).mean((2, 3))))
+
+
+class Listed(nn.Module):
+    """Blocks listed one by one in stages; its constructor insists on lists, and empties them."""
+
+    def __init__(self, stages=None, width=16):
+        super().__init__()
+        stages = stages or [[{"out": 16}], [{"out": 32}, {"out": 32}]]
+        assert isinstance(stages[0], list)
+        self.stages, before = nn.ModuleList(), width
+        self.stem = nn.Conv2d(3, width, 1)
+        for stage in stages:
+            blocks = nn.Sequential()
+            for block in stage:
+                out = block.pop("out")
+                blocks.append(nn.Conv2d(before, out, 3, padding=1))
+                before = out
+            self.stages.append(blocks)
+
+    def forward(self, x):
+        x = self.stem(x)
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+
+def listed():
+    return Listed([[{"out": 16}], [{"out": 32}, {"out": 32}]], 16)
+
+
+class Mixed(nn.Module):
+    """Channels in a list among letters that stand for pooling."""
+
+    def __init__(self, layers=(16, 16, "M", 32, 32, "M")):
+        super().__init__()
+        modules, width = [], 3
+        for layer in layers:
+            if layer == "M":
+                modules.append(nn.MaxPool2d(2))
+            else:
+                modules.append(nn.Conv2d(width, layer, 3, padding=1))
+                width = layer
+        self.layers = nn.Sequential(*modules)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Separate(nn.Module):
+    """Inputs and outputs of layers are arguments of their own, and must agree."""
+
+    def __init__(self, left=32, right=32, out=64):
+        super().__init__()
+        self.left = nn.Conv2d(3, left, 3)
+        self.right = nn.Conv2d(right, out, 3)
+        self.last = nn.Conv2d(out, out, 3)
+
+    def forward(self, x):
+        return self.last(self.right(self.left(x)))
+
+
+class HardCoded(nn.Module):
+    """Channel counts are in the code, of a depthwise and a grouped convolution among others."""
+
+    def __init__(self, depth=2):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16))
+        self.depthwise = nn.Conv2d(16, 16, 3, groups=16)
+        self.grouped = nn.Conv2d(16, 32, 1, groups=2)
+        self.blocks = nn.Sequential(*(nn.Conv2d(32, 32, 3, padding=1) for _ in range(depth)))
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x):
+        x = self.blocks(self.grouped(self.depthwise(self.stem(x))))
         return self.head(x.mean((2, 3)))
 
 

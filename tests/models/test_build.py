@@ -1,4 +1,5 @@
 import functools
+import os
 import sys
 from pathlib import Path
 
@@ -13,11 +14,14 @@ from scaleprof.models import (
     check_trusted,
     decode_arguments,
     encode_arguments,
+    import_target,
     parse_reference,
     render,
     resolve_model,
     variant_id,
+    wider_call,
 )
+from scaleprof.models._arithmetic import is_arithmetic
 from scaleprof.records import InputSpec
 
 NETS = str(Path(__file__).with_name("nets.py"))
@@ -119,6 +123,33 @@ def test_arguments_survive_json():
     }  # fmt: skip
 
 
+def test_configuration_objects_survive_json():
+    import msgspec
+
+    stage, wide, options = (
+        import_target(f"{NETS}:{name}") for name in ("Stage", "Wide", "Options")
+    )
+    arguments = {
+        "stages": [stage(8, 2), stage(16, 1, act=nn.GELU)],
+        "head": wide(hidden=3),
+        "options": options(stem=5),
+    }
+    encoded, callables = encode_arguments(arguments)
+    stored = msgspec.json.decode(msgspec.json.encode(encoded))
+    got = decode_arguments(ConstructorCall(target="a:b", arguments=stored, callables=callables))
+    assert got["stages"] == tuple(arguments["stages"])
+    assert got["head"] == arguments["head"]
+    assert vars(got["options"]) == vars(arguments["options"])
+
+
+def test_lists_stay_lists_where_they_are_kept():
+    arguments = {"blocks": [[1], (2, [3])]}
+    encoded, callables = encode_arguments(arguments, keep_lists=True)
+    call = ConstructorCall(target="a:b", arguments=encoded, callables=callables)
+    assert decode_arguments(call) == arguments
+    assert render(call)[1] == "a.b(blocks=[[1], (2, [3])])"
+
+
 @pytest.mark.parametrize(
     "value", [lambda x: x, torch.zeros(1), {1: 2}, object(), functools.partial(nn.Linear, 3)]
 )
@@ -182,6 +213,16 @@ def test_identifiers_depend_on_call_and_input_alone():
             ),
             id="class-argument",
         ),
+        pytest.param(
+            ConstructorCall(
+                target="timm.models.regnet:RegNet",
+                arguments={
+                    "cfg": {"class": "timm.models.regnet:RegNetCfg", "keywords": {"depth": 9}}
+                },
+                callables=("cfg",),
+            ),
+            id="dataclass-argument",
+        ),
     ],
 )
 def test_models_of_known_libraries_are_trusted(call):
@@ -235,6 +276,35 @@ def test_the_call_of_a_model_in_a_file_can_be_pasted():
     assert shapes(eval(expression, scope)) == shapes(build_module(call))
 
 
+def test_functions_that_only_compute_are_told_from_others():
+    pytest.importorskip("timm")
+    rounds = import_target("timm.models._efficientnet_builder:round_channels")
+    assert is_arithmetic(rounds)
+    loads = import_target("timm.models:load_checkpoint")
+    for function in (loads, os.system, eval, lambda: __import__("os"), lambda x: x.y, torch.load):
+        assert not is_arithmetic(function)
+
+
+RESNET = ConstructorCall(target="torchvision.models.resnet:resnet18")
+
+
+def test_wider_layers_are_trusted_as_far_as_what_they_wrap():
+    pytest.importorskip("torchvision")
+    check_trusted(wider_call(RESNET, 2.0, inputs=3, outputs=1000))
+    for target in ("os:system", "nets.py:Net", "torch.hub:load"):
+        call = wider_call(ConstructorCall(target=target), 2.0, inputs=3, outputs=10)
+        with pytest.raises(ModelError, match="without your consent"):
+            build_module(call, trust=False)
+    loading = ConstructorCall(target=RESNET.target, arguments={"weights": "DEFAULT"})
+    with pytest.raises(ModelError, match="can load files"):
+        check_trusted(wider_call(loading, 2.0, inputs=3, outputs=1000))
+    unnamed = ConstructorCall(
+        target="scaleprof.models.scaled:build_scaled", arguments={"builder": "os:system"}
+    )
+    with pytest.raises(ModelError, match="names no builder"):
+        check_trusted(unnamed)
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -286,6 +356,32 @@ def test_the_call_of_a_model_in_a_file_can_be_pasted():
                 callables=("device",),
             ),
             id="partial-argument",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="torch.nn:Linear",
+                arguments={"device": {"class": "os:system", "keywords": {"command": "true"}}},
+                callables=("device",),
+            ),
+            id="object-of-another-package",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="torch.nn:Linear",
+                arguments={"device": {"class": "torch:load", "keywords": {"f": "x"}}},
+                callables=("device",),
+            ),
+            id="object-that-is-no-record",
+        ),
+        pytest.param(
+            ConstructorCall(
+                target="torch.nn:Linear",
+                arguments={
+                    "device": [{"class": "torch.nn:Linear", "keywords": {"in_features": 1}}]
+                },
+                callables=("device.0",),
+            ),
+            id="object-inside-a-list",
         ),
         pytest.param(
             ConstructorCall(target="torchvision.io:read_file", arguments={"path": "x"}),

@@ -1,0 +1,170 @@
+"""Which models have which knobs, and why the others have none.
+
+For one or two models of every timm module and for torchvision's classifiers, the knobs are found
+and turned: width by 0.5, 0.75, 1.25, 1.5 and 2, depth by 0.5, 1.5 and 2, resolution by 0.75, 1.25
+and 1.5. An axis is ok if every factor builds and runs on the meta device and its FLOPs rise with
+the factor; width ×2 also moves at least 90 % of the channel axes by the factor, up to 10 %. Channel
+axes are inputs and outputs of convolutions and linear layers, without the model's own input and
+its classes, and without sizes under 24, which are counts of heads or bottlenecks of gates.
+
+Writes ``docs/knobs-coverage.md``; arguments name models instead of the sets, and then nothing is
+written.
+"""
+
+import signal
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import timm
+from torch import nn
+from torchvision import models as torchvision_models
+
+from scaleprof.errors import ScaleprofError
+from scaleprof.knobs import Knobs, find_knobs, resolve_factors
+from scaleprof.models import ConstructorCall, build_module, parse_reference, resolve_model
+from scaleprof.records import Variant
+
+FACTORS = {
+    "width": (0.5, 0.75, 1.25, 1.5, 2.0),
+    "depth": (0.5, 1.5, 2.0),
+    "resolution": (0.75, 1.25, 1.5),
+}
+MIN_MOVED = 0.9
+TOLERANCE = 0.1
+MIN_CHANNELS = 24
+# rounding to multiples of 8 matters least at the largest factor, and none is lost in small layers
+CHECKED_FACTOR = 2.0
+SECONDS_PER_MODEL = 90
+TABLE = Path(__file__).parents[1] / "docs" / "knobs-coverage.md"
+
+
+def timm_models() -> list[str]:
+    """The first and the middle model of every module, by name."""
+    by_module = defaultdict(list)
+    for name in sorted(timm.list_models()):
+        by_module[timm.models.model_entrypoint(name).__module__].append(name)
+    chosen = [{names[0], names[len(names) // 2]} for names in by_module.values()]
+    return [f"timm:{name}" for names in chosen for name in sorted(names)]
+
+
+def torchvision_classifiers() -> list[str]:
+    return [f"torchvision:{n}" for n in torchvision_models.list_models(torchvision_models)]
+
+
+def main() -> None:
+    if sys.argv[1:]:
+        for name in sys.argv[1:]:
+            print(row(name, *check(name)))
+        return
+    parts = [__doc__.split("\n\n")[1]]
+    for title, names in (
+        ("timm, one or two models of every module", timm_models()),
+        ("torchvision, all classifiers", torchvision_classifiers()),
+    ):
+        parts.append(section(title, names))
+    TABLE.write_text("# Which models have which knobs\n\n" + "\n\n".join(parts) + "\n")
+
+
+def section(title: str, names: list[str]) -> str:
+    rows, results, started = [], [], time.perf_counter()
+    for name in names:
+        seconds, status = check(name)
+        results.append(status)
+        rows.append(row(name, seconds, status))
+        print(rows[-1], flush=True)
+    ok = {axis: sum(s[axis].startswith("ok") for s in results) for axis in FACTORS}
+    ok["all three"] = sum(all(s[a].startswith("ok") for a in FACTORS) for s in results)
+    counts = ", ".join(f"{axis} {n} ({n / len(names):.0%})" for axis, n in ok.items())
+    took = (time.perf_counter() - started) / len(names)
+    summary = f"{len(names)} models: {counts}. {took:.1f} s a model, checks included."
+    print(summary, flush=True)
+    head = "| model | finding, s | width | depth | resolution |\n|---|--:|---|---|---|"
+    return "\n".join([f"## {title}\n\n{summary}\n", head, *rows])
+
+
+def row(name: str, seconds: float, status: dict[str, str]) -> str:
+    cells = (" ".join(status[axis].replace("|", "/").split()) for axis in FACTORS)
+    return f"| {name} | {seconds:.1f} | {' | '.join(cells)} |"
+
+
+def check(name: str) -> tuple[float, dict[str, str]]:
+    """Seconds that finding took, and by axis ok with its arguments, or what is wrong."""
+    started = time.perf_counter()
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(SECONDS_PER_MODEL)
+    try:
+        resolved = resolve_model(parse_reference(name))
+        knobs = find_knobs(name, resolved, resolved.inputs)
+        seconds = time.perf_counter() - started
+        return seconds, {axis: check_axis(knobs, axis) for axis in FACTORS}
+    except Exception as error:  # any model may fail in any way; the table says how
+        why = f"**failed**: {type(error).__name__}: {str(error)[:120]}"
+        return time.perf_counter() - started, dict.fromkeys(FACTORS, why)
+    finally:
+        signal.alarm(0)
+
+
+def _give_up(*_: object) -> None:
+    raise TimeoutError(f"more than {SECONDS_PER_MODEL} s")
+
+
+def check_axis(knobs: Knobs, axis: str) -> str:
+    found = knobs.axes[axis]
+    if found.status == "none":
+        return f"**none**: {found.reason}"
+    names = ", ".join(f"`{name}`" for name in found.arguments)
+    by = f"{names} (wider layers)" if "own builder" in str(found.how) else names
+    wrong = problems(knobs, axis)
+    return f"**partial** {by}: {wrong}" if wrong else f"ok {by}"
+
+
+def problems(knobs: Knobs, axis: str) -> str | None:
+    previous = 0
+    for factor in sorted((*FACTORS[axis], 1.0)):
+        try:
+            variant = resolve_factors(knobs, **{axis: factor})
+        except ScaleprofError as error:
+            return f"×{factor}: {error}"
+        if variant.cost.macs <= previous and not (axis == "depth" and factor == 1.0):
+            return f"×{factor}: FLOPs do not rise"
+        previous = variant.cost.macs
+        moved = share_moved(knobs, variant, factor) if axis == "width" else 1.0
+        if factor == CHECKED_FACTOR and moved < MIN_MOVED:
+            return f"×{factor}: {moved:.0%} of channel axes move by it"
+    return None
+
+
+def share_moved(knobs: Knobs, variant: Variant, factor: float) -> float:
+    """Share of the channel axes that moved by the factor, up to a tolerance."""
+    recipe = variant.recipe
+    call = ConstructorCall(
+        target=recipe.target, arguments=recipe.arguments, callables=recipe.callables
+    )
+    new, fixed = shapes(call), fixed_sizes(knobs)
+    good = total = 0
+    for name, shape in shapes(knobs.call).items():
+        for i, size in enumerate(shape[:2]):
+            if size < MIN_CHANNELS or size in fixed or name not in new:
+                continue
+            total += 1
+            good += abs(new[name][i] - factor * size) <= TOLERANCE * factor * size
+    return good / total if total else 0.0
+
+
+def shapes(call: ConstructorCall) -> dict[str, tuple[int, ...]]:
+    modules = build_module(call, meta=True).named_modules()
+    return {
+        name: tuple(module.weight.shape)
+        for name, module in modules
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d | nn.Conv1d)
+    }
+
+
+def fixed_sizes(knobs: Knobs) -> set[int]:
+    return {knobs.inputs[0].shape[1], 1000, 21841, 21843, 11821}
+
+
+if __name__ == "__main__":
+    main()

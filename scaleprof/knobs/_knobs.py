@@ -1,0 +1,47 @@
+"""What scaling needs to know about one model."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from ..models import ConstructorCall
+from ..records import Axis, Cost, InputSpec
+from ._groups import Arguments, Group, Number, find_groups, turn
+from ._layers import LAYERS, layers_group, with_wider_layers
+
+
+class Knobs(msgspec.Struct, frozen=True, kw_only=True):
+    """The knobs of one model: what scaling needs to know about it.
+
+    Attributes:
+        model: The reference the user gave.
+        call: The constructor call whose arguments are turned.
+        arguments: All its arguments, defaults included, as far as they have a JSON form.
+        inputs: What the base is called with.
+        axes: What was found, by axis.
+        cost: Cost of the base.
+        dtype: Floating-point type of weights and inputs.
+    """
+
+    model: str
+    call: ConstructorCall
+    arguments: Arguments
+    inputs: tuple[InputSpec, ...]
+    axes: dict[str, Axis]
+    cost: Cost
+    dtype: str = "float32"
+
+    def groups(self) -> dict[str, Group]:
+        """Return the groups of numbers among the arguments, by name."""
+        return find_groups(self.arguments.values) | layers_group(self.axes)
+
+    def turned(
+        self, new: Mapping[str, Sequence[Number]], groups: Mapping[str, Group] | None = None
+    ) -> ConstructorCall:
+        """Return the call with new values for some groups."""
+        inside = {name: values for name, values in new.items() if name != LAYERS}
+        values, callables = turn(self.arguments, groups or self.groups(), inside)
+        call = self.call.override(values, callables)
+        if LAYERS not in new or new[LAYERS][0] == 1.0:
+            return call
+        return with_wider_layers(call, self.axes["width"], float(new[LAYERS][0]))

@@ -1,0 +1,75 @@
+"""Width for models without an argument for it: their layers are built wider, by interception."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from ..costs import count_module
+from ..models import ConstructorCall, build_module, wider_call
+from ..records import Axis, Cost, InputSpec
+from ._groups import Group
+from ._probe import Prober, cast
+
+LAYERS = "width of all layers"
+"""Name of the group: all channel counts of a model, as one factor. No argument is called so."""
+
+# all channels double, so that FLOPs grow like the square or a little less
+_MIN_EXPONENT = 1.4
+# halves too: channel counts that fit together at twice the width may not at others
+_FACTORS = (2.0, 0.5)
+
+
+def layers_group(axes: Mapping[str, Axis]) -> dict[str, Group]:
+    """Return the group of a model whose layers are intercepted, or none."""
+    if "width" not in axes or LAYERS not in axes["width"].base:
+        return {}
+    return {LAYERS: Group(name=LAYERS, kind="layers", paths=(), values=(1.0,), base=1.0)}
+
+
+def with_wider_layers(call: ConstructorCall, width: Axis, factor: float) -> ConstructorCall:
+    """Wrap a call so that its layers are wider."""
+    return wider_call(call, factor, inputs=width.base["inputs"], outputs=width.base["outputs"])
+
+
+def layers_axis(probe: Prober, module: nn.Module) -> Axis | None:
+    """Return the width axis of a model whose layers can be intercepted; None if they cannot."""
+    outputs = _outputs(module)
+    if outputs is None or not probe.inputs or len(probe.inputs[0].shape) < 4:
+        return None
+    base: dict[str, Any] = {
+        LAYERS: 1.0,
+        "inputs": probe.inputs[0].shape[1],
+        "outputs": outputs,
+    }
+    axis = Axis(
+        status="ok",
+        arguments=(LAYERS,),
+        base=base,
+        how="no argument: the recipe calls scaleprof's own builder, which widens layers",
+    )
+    exponents = []
+    for factor in _FACTORS:
+        call = with_wider_layers(probe.call, axis, factor)
+        cost = _cost(call, probe.inputs, probe.dtype)
+        if cost is None:
+            return None
+        exponents.append(probe.exponent_of(cost, factor))
+    if min(exponents) < _MIN_EXPONENT:
+        return None
+    return Axis(
+        status="ok", arguments=axis.arguments, base=base, how=axis.how, flops_exponent=exponents[0]
+    )
+
+
+def _outputs(module: nn.Module) -> int | None:
+    """Size of the last layer's output: the classes, in a classifier."""
+    layers = [m for m in module.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    return int(layers[-1].weight.shape[0]) if layers else None
+
+
+def _cost(call: ConstructorCall, inputs: Sequence[InputSpec], dtype: str) -> Cost | None:
+    try:
+        return count_module(cast(build_module(call, meta=True), dtype), inputs)
+    except Exception:  # channel counts in the code of a forward pass may not fit
+        return None

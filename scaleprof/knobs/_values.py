@@ -1,0 +1,147 @@
+"""Rounded values of a model's knobs at a factor, the nearest first, coarser ones after."""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+
+import msgspec
+
+from ..records import InputSpec
+from ..scaling import scale_depths
+from ._effects import repeated
+from ._groups import Group, Number
+from ._knobs import Knobs
+from ._numbers import mean_ratio, scale_widths
+from ._resolution import RESOLUTION_STEP, input_sizes, scale_input
+
+# shares of the base's size that coarser grids go by, where 32 pixels are no legal step
+_RESOLUTION_SHARES = (8, 4, 2, 1)
+# multiples of channels: 8 suits vector units; the others are what heads and groups divide
+WIDTH_STEPS = (8, 16, 24, 32, 48, 64, 96, 128)
+# denominators of one factor for all sizes, which keeps every ratio between them
+_UNIFORM_DENOMINATORS = (32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
+
+# names of what divides channels: it may have to be scaled with them to stay legal
+_DIVIDES = re.compile("head|group", re.IGNORECASE)
+
+
+class DepthValues(msgspec.Struct, frozen=True, kw_only=True):
+    """Repeats, and the factor of their sum."""
+
+    new: Mapping[str, Sequence[Number]]
+    factor: float
+
+
+class InputValues(msgspec.Struct, frozen=True, kw_only=True):
+    """Inputs of another size, the arguments that follow, and the factor of the size."""
+
+    new: Mapping[str, Sequence[Number]]
+    inputs: tuple[InputSpec, ...]
+    factor: float
+
+
+def width_values(knobs: Knobs, factor: float, *, rounding: int) -> Mapping[str, Sequence[Number]]:
+    """Channel counts times a factor, by the ``rounding``-th way to round them; else empty.
+
+    Each count is rounded to multiples of a step first; then all are scaled by one fraction, so that
+    ratios between them stay what they were; then counts or sizes of heads are scaled along.
+    """
+    groups = _axis_groups(knobs, "width")
+    if rounding < len(WIDTH_STEPS):
+        step = WIDTH_STEPS[rounding]
+        return {g.name: list(scale_widths(g.values, factor, step)) for g in groups}
+    rounding -= len(WIDTH_STEPS)
+    along = [[], *([group] for group in knobs.groups().values() if _is_heads(group))]
+    if rounding >= len(along) * len(_UNIFORM_DENOMINATORS):
+        return {}
+    which, fine = divmod(rounding, len(_UNIFORM_DENOMINATORS))
+    denominator = _UNIFORM_DENOMINATORS[fine]
+    share = Fraction(max(round(factor * denominator), 1), denominator)
+    return {g.name: [_times(value, share) for value in g.values] for g in [*groups, *along[which]]}
+
+
+def _is_heads(group: Group) -> bool:
+    """Tell counts and sizes of heads and groups, between which channels are divided."""
+    whole = all(isinstance(value, int) and value > 1 for value in group.values)
+    return group.kind == "values" and whole and bool(_DIVIDES.search(group.name))
+
+
+def _times(value: Number, share: Fraction) -> Number:
+    if isinstance(value, float) or value <= 0:
+        # zero says that there is none
+        return float(value * share) if value > 0 else value
+    return max(round(value * share), 1)
+
+
+def depth_values(knobs: Knobs, factor: float) -> Iterator[DepthValues]:
+    """Repeats times a factor: the sum kept as near as it can be, else each rounded, else up."""
+    groups = _axis_groups(knobs, "depth")
+    if not groups or factor == 1.0:
+        yield DepthValues(new={}, factor=1.0)
+        return
+    seen: list[Mapping[str, Sequence[Number]]] = []
+    for spread in (_by_sum, _nearest, _upwards):
+        new = {g.name: _repeats(g, factor, spread) for g in groups}
+        if new in seen:
+            continue
+        seen.append(new)
+        same = all(tuple(new[g.name]) == g.values for g in groups)
+        old_sum, new_sum = (sum(map(sum, vs)) for vs in ([g.values for g in groups], new.values()))
+        yield DepthValues(new={} if same else new, factor=1.0 if same else new_sum / old_sum)
+
+
+def _repeats(group: Group, factor: float, spread: "_Spread") -> list[Number]:
+    if any(isinstance(value, float) for value in group.values):
+        return [value * factor for value in group.values]
+    kept = repeated(group, [0] * len(group.values))
+    free = [i for i, kept_value in enumerate(kept) if not kept_value]
+    fixed, total = sum(kept), sum(group.values)
+    # what single blocks cannot take up is left to the others
+    share = max((total * factor - fixed) / (total - fixed), 1 / total)
+    new: list[Number] = list(group.values)
+    for i, value in zip(free, spread([int(group.values[i]) for i in free], share), strict=True):
+        new[i] = value
+    return new
+
+
+def _by_sum(values: Sequence[int], factor: float) -> list[int]:
+    return scale_depths(values, factor)
+
+
+def _nearest(values: Sequence[int], factor: float) -> list[int]:
+    return [max(round(value * factor), 1) if value else 0 for value in values]
+
+
+def _upwards(values: Sequence[int], factor: float) -> list[int]:
+    return [math.ceil(value * factor) for value in values]
+
+
+_Spread = Callable[[Sequence[int], float], list[int]]
+
+
+def input_values(knobs: Knobs, factor: float) -> Iterator[InputValues]:
+    """Sizes of the input times a factor, on the finest grid first."""
+    same = InputValues(new={}, inputs=knobs.inputs, factor=1.0)
+    if knobs.axes["resolution"].status == "none" or factor == 1.0:
+        yield same
+        return
+    old = knobs.inputs[0].shape[2:]
+    groups = _axis_groups(knobs, "resolution")
+    seen: list[tuple[InputSpec, ...]] = []
+    for step in (RESOLUTION_STEP, *(old[-1] // share for share in _RESOLUTION_SHARES)):
+        inputs = scale_input(knobs.inputs, factor, max(step, 1))
+        if inputs in seen:
+            continue
+        seen.append(inputs)
+        if inputs[0].shape == knobs.inputs[0].shape:
+            yield same
+            continue
+        achieved = mean_ratio(inputs[0].shape[2:], old)
+        new = {group.name: input_sizes(group, inputs, achieved) for group in groups}
+        yield InputValues(new=new, inputs=inputs, factor=achieved)
+
+
+def _axis_groups(knobs: Knobs, axis: str) -> list[Group]:
+    groups = knobs.groups()
+    return [groups[name] for name in knobs.axes[axis].arguments if name in groups]

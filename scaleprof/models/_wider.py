@@ -1,0 +1,42 @@
+"""Calls of `scaleprof.models.scaled.build_scaled`, around the call that they scale."""
+
+from ..errors import ModelError
+from ._calls import ConstructorCall
+
+BUILD_SCALED = "scaleprof.models.scaled:build_scaled"
+
+
+def wider_call(
+    call: ConstructorCall, width: float, *, inputs: int, outputs: int
+) -> ConstructorCall:
+    """Return a call that builds what another call builds, with wider layers."""
+    arguments = {
+        "builder": call.target,
+        "width": width,
+        "inputs": inputs,
+        "outputs": outputs,
+        **({"arguments": call.arguments} if call.arguments else {}),
+    }
+    inside = (f"arguments.{path}" for path in call.callables)
+    return ConstructorCall(target=BUILD_SCALED, arguments=arguments, callables=("builder", *inside))
+
+
+def inner_call(call: ConstructorCall) -> ConstructorCall:
+    """Return the call that a call of `build_scaled` makes.
+
+    Raises:
+        ModelError: If it is not of the form that `wider_call` gives.
+    """
+    builder, arguments = call.arguments.get("builder"), call.arguments.get("arguments", {})
+    known = {"builder", "width", "inputs", "outputs", "arguments"}
+    if (
+        not isinstance(builder, str)
+        or "builder" not in call.callables
+        or not isinstance(arguments, dict)
+        or call.arguments.keys() - known
+    ):
+        raise ModelError(f"`{call.target}` is not called without your consent: it names no builder")
+    callables = tuple(
+        path.removeprefix("arguments.") for path in call.callables if path != "builder"
+    )
+    return ConstructorCall(target=builder, arguments=arguments, callables=callables)

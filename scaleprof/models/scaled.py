@@ -1,0 +1,103 @@
+"""Wider layers for networks whose channel counts are written into their code.
+
+A constructor without an argument for its width still builds its layers from torch's. While it runs,
+their constructors are told other channel counts: every one but those of the model's input and
+output, times a factor. Recipes that scale a network so call `build_scaled`.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
+
+# classes whose constructors take channel counts, and the names of these
+_CHANNELS: Mapping[type[nn.Module], tuple[str, ...]] = {
+    _ConvNd: ("in_channels", "out_channels"),
+    nn.Linear: ("in_features", "out_features"),
+    _NormBase: ("num_features",),
+    nn.GroupNorm: ("num_channels",),
+    nn.LayerNorm: ("normalized_shape",),
+}
+_OUTPUTS = ("out_channels", "out_features")
+
+
+def build_scaled(
+    builder: Callable[..., nn.Module],
+    *,
+    width: float,
+    inputs: int,
+    outputs: int,
+    arguments: Mapping[str, Any] | None = None,
+) -> nn.Module:
+    """Build a network with its layers wider or narrower than its constructor says.
+
+    Args:
+        builder: Class or function that builds the network.
+        width: Factor of all channel counts but those of the input and the output.
+        inputs: Channels of the network's input, which layers keep.
+        outputs: Size of the network's output, such as its classes, which layers keep.
+        arguments: Keyword arguments of the builder.
+
+    Raises:
+        Exception: What the builder raises; a network that computes with the counts of its code may
+            not fit together at other counts.
+
+    Examples:
+        >>> from torch import nn
+        >>> def two_layers():
+        ...     return nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 10, 1))
+        >>> wider = build_scaled(two_layers, width=1.5, inputs=3, outputs=10)
+        >>> [layer.out_channels for layer in wider]
+        [24, 10]
+    """
+
+    def scaled(count: int, name: str) -> int:
+        kept = outputs if name in _OUTPUTS else inputs
+        return count if count == kept else max(round(count * width), 1)
+
+    with _intercepted(scaled):
+        return builder(**(arguments or {}))
+
+
+@contextmanager
+def _intercepted(scaled: Callable[[int, str], int]) -> Iterator[None]:
+    originals = {cls: cls.__init__ for cls in _CHANNELS}
+    for cls, names in _CHANNELS.items():
+        setattr(cls, "__init__", _wider(cls.__init__, names, scaled))  # noqa: B010
+    try:
+        yield
+    finally:
+        for cls, original in originals.items():
+            setattr(cls, "__init__", original)  # noqa: B010
+
+
+def _wider(
+    original: Callable[..., None], names: tuple[str, ...], scaled: Callable[[int, str], int]
+) -> Callable[..., None]:
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def init(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(self, *args, **kwargs).arguments
+        depthwise = bound.get("groups", 1) == bound.get("in_channels")
+        for name in names:
+            bound[name] = _scaled_shape(bound[name], name, scaled)
+        if depthwise:
+            bound["groups"] = bound["in_channels"]
+        del bound["self"]
+        original(self, **bound)
+
+    return init
+
+
+def _scaled_shape(count: Any, name: str, scaled: Callable[[int, str], int]) -> Any:
+    """One count, or the shape of a layer norm, whose last size is the channels if it is alone."""
+    if isinstance(count, int):
+        return scaled(count, name)
+    sizes = tuple(count)
+    return (scaled(sizes[0], name),) if len(sizes) == 1 else sizes
