@@ -27,7 +27,7 @@ def capture_arguments(call: ConstructorCall, model_class: type[nn.Module]) -> Bo
     calls: dict[type, Bound] = {}
     with _recording(model_class, calls):
         build_module(call, meta=True)
-    if model_class not in calls:
+    if not calls:
         raise ModelError(f"{model_class.__name__} was not built by its own constructor")
     return _merge(model_class, calls)
 

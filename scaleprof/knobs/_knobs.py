@@ -39,8 +39,14 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
         self, new: Mapping[str, Sequence[Number]], groups: Mapping[str, Group] | None = None
     ) -> ConstructorCall:
         """Return the call with new values for some groups."""
-        inside = {name: values for name, values in new.items() if name != LAYERS}
-        values, callables = turn(self.arguments, groups or self.groups(), inside)
+        known = groups or self.groups()
+        # a group left at its base values stays out of the call: one model, one call
+        inside = {
+            name: values
+            for name, values in new.items()
+            if name != LAYERS and list(values) != list(known[name].values)
+        }
+        values, callables = turn(self.arguments, known, inside)
         call = self.call.override(values, callables)
         if LAYERS not in new or new[LAYERS][0] == 1.0:
             return call

@@ -16,6 +16,22 @@ _MIN_EXPONENT = 0.5
 _FACTORS = (2.0, 1.25, 0.75)
 # strides of convolutional nets multiply to 32, patches and windows of transformers divide it
 RESOLUTION_STEP = 32
+# but a size of fewer steps than 224 has of 32 could hardly be scaled
+_MIN_STEPS = 7
+
+
+def resolution_step(inputs: Sequence[InputSpec]) -> int:
+    """Return the grid that scaled sizes stay on: that of the base, and no coarser than the stride.
+
+    Examples:
+        >>> resolution_step([InputSpec(shape=(1, 3, 28, 28))])
+        4
+    """
+    sizes = inputs[0].shape[2:]
+    step = RESOLUTION_STEP
+    while any(size % step or size < _MIN_STEPS * step for size in sizes) and step > 1:
+        step //= 2
+    return step
 
 
 def resolution_axis(probe: Prober) -> Axis:
@@ -38,7 +54,7 @@ def _trial(probe: Prober, groups: Sequence[Group]) -> tuple[int, float]:
     """Number of sizes that run, each at more FLOPs than the smaller ones, and the exponent."""
     runs, exponents = 0, [0.0]
     for factor in _FACTORS:
-        inputs = scale_input(probe.inputs, factor, RESOLUTION_STEP)
+        inputs = scale_input(probe.inputs, factor, resolution_step(probe.inputs))
         achieved = inputs[0].shape[-1] / probe.inputs[0].shape[-1]
         new = {group.name: input_sizes(group, inputs, achieved) for group in groups}
         built = None if achieved == 1.0 else probe.build(new, inputs)

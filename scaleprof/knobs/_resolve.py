@@ -31,6 +31,9 @@ GOOD_ENOUGH = 0.02
 # coarser roundings, which need not be multiples of 8, are tried where finer ones miss by more
 ACCEPTABLE = 0.15
 
+# further than this from the target, as |log| of compute, a variant is not that recipe any more
+TOO_COARSE = 0.35
+
 # roundings whose mean distances from the factor differ by less are equally near
 _EQUALLY_NEAR = 0.03
 
@@ -74,6 +77,12 @@ def resolve_strategy(
     if best is None:
         raise RecipeError(
             f"strategy {strategy} at multiplier {multiplier:g}: no rounding of it builds and runs"
+        )
+    if _miss(knobs, best, multiplier) > TOO_COARSE:
+        got = best.cost.macs / max(knobs.cost.macs, 1)
+        raise RecipeError(
+            f"strategy {strategy} at multiplier {multiplier:g}: the nearest that builds, "
+            f"{got:.2f}, is too far off"
         )
     return _variant(knobs, strategy, multiplier, nominal, best)
 

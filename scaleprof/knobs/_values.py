@@ -13,7 +13,7 @@ from ._effects import repeated
 from ._groups import Group, Number
 from ._knobs import Knobs
 from ._numbers import mean_ratio, scale_widths
-from ._resolution import RESOLUTION_STEP, input_sizes, scale_input
+from ._resolution import input_sizes, resolution_step, scale_input
 
 # shares of the base's size that coarser grids go by, where 32 pixels are no legal step
 _RESOLUTION_SHARES = (8, 4, 2, 1)
@@ -129,7 +129,10 @@ def input_values(knobs: Knobs, factor: float) -> Iterator[InputValues]:
     old = knobs.inputs[0].shape[2:]
     groups = _axis_groups(knobs, "resolution")
     seen: list[tuple[InputSpec, ...]] = []
-    for step in (RESOLUTION_STEP, *(old[-1] // share for share in _RESOLUTION_SHARES)):
+    for step in (
+        resolution_step(knobs.inputs),
+        *(old[-1] // share for share in _RESOLUTION_SHARES),
+    ):
         inputs = scale_input(knobs.inputs, factor, max(step, 1))
         if inputs in seen:
             continue

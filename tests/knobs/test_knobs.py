@@ -282,3 +282,36 @@ def test_doubling_doubles(value):
 def test_multipliers_given_as_floats_are_scaled_without_rounding():
     assert scale_widths(1.0, 1.3, 8) == 1.3
     assert scale_repeats(1.0, 1.5) == 1.5
+
+
+def test_a_class_that_inherits_its_constructor_has_its_knobs():
+    knobs = knobs_of(f"{NETS}:Inherits", "3x64x64")
+    assert knobs.axes["width"].arguments == ("width",)
+    assert knobs.axes["depth"].arguments == ("depths",)
+
+
+def test_a_width_that_equals_the_image_is_still_a_width():
+    knobs = knobs_of(f"{NETS}:Net(width=64)", "3x64x64")
+    assert knobs.axes["width"].arguments == ("width",)
+
+
+@pytest.mark.parametrize(("size", "step"), [(28, 4), (32, 4), (224, 32), (240, 16), (299, 1)])
+def test_resolutions_stay_on_the_grid_of_the_base(size, step):
+    knobs = knobs_of(f"{NETS}:Net", f"3x{size}x{size}")
+    for multiplier in (0.5, 2.0, 4.0):
+        variant = resolve_strategy(knobs, "r", multiplier, axes=AXES)
+        assert variant.cost.input_shape[-1] % step == 0
+        assert (variant.recipe.achieved_multiplier > 1) == (multiplier > 1)
+
+
+def test_a_recipe_that_rounding_takes_too_far_is_refused():
+    knobs = knobs_of(f"{NETS}:Net(depths=(1, 1))", "3x64x64")
+    with pytest.raises(RecipeError, match="too far off"):
+        resolve_strategy(knobs, "d", 0.25, axes=AXES)
+
+
+def test_one_model_has_one_call(net):
+    wide = resolve_strategy(net, "w", 2.0, axes=AXES)
+    both = resolve_factors(net, width=wide.recipe.achieved["width"], depth=1.01)
+    assert both.recipe.achieved["depth"] == 1.0
+    assert both.id == wide.id

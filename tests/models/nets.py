@@ -270,3 +270,10 @@ class FailsWhenChecked(Net):
 
 
 CONSTANT = 3
+
+
+class Inherits(Net):
+    """Its constructor is that of its base class."""
+
+    def forward(self, x):
+        return super().forward(x) * 2
