@@ -60,11 +60,12 @@ def main() -> None:
         return
     parts = [__doc__.split("\n\n")[1]]
     for title, names in (
-        ("timm, one or two models of every module", timm_models()),
         ("torchvision, all classifiers", torchvision_classifiers()),
+        ("timm, one or two models of every module", timm_models()),
     ):
         parts.append(section(title, names))
-    TABLE.write_text("# Which models have which knobs\n\n" + "\n\n".join(parts) + "\n")
+        # written after each set, so that an interrupted run keeps what it has
+        TABLE.write_text("# Which models have which knobs\n\n" + "\n\n".join(parts) + "\n")
 
 
 def section(title: str, names: list[str]) -> str:
@@ -117,7 +118,8 @@ def check_axis(knobs: Knobs, axis: str) -> str:
     names = ", ".join(f"`{name}`" for name in found.arguments)
     by = f"{names} (wider layers)" if "own builder" in str(found.how) else names
     wrong = problems(knobs, axis)
-    return f"**partial** {by}: {wrong}" if wrong else f"ok {by}"
+    note = f" ({found.reason})" if found.reason else ""
+    return f"**partial** {by}: {wrong}{note}" if wrong else f"ok {by}"
 
 
 def problems(knobs: Knobs, axis: str) -> str | None:
@@ -130,9 +132,10 @@ def problems(knobs: Knobs, axis: str) -> str | None:
         if variant.cost.macs <= previous and not (axis == "depth" and factor == 1.0):
             return f"×{factor}: FLOPs do not rise"
         previous = variant.cost.macs
-        moved = share_moved(knobs, variant, factor) if axis == "width" else 1.0
-        if factor == CHECKED_FACTOR and moved < MIN_MOVED:
-            return f"×{factor}: {moved:.0%} of channel axes move by it"
+        if axis == "width" and factor == CHECKED_FACTOR:
+            moved = share_moved(knobs, variant, factor)
+            if moved < MIN_MOVED:
+                return f"×{factor}: {moved:.0%} of channel axes move by it"
     return None
 
 
