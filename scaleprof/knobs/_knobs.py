@@ -7,7 +7,7 @@ import msgspec
 from ..models import ConstructorCall
 from ..records import Axis, Cost, InputSpec
 from ._groups import Arguments, Group, Number, find_groups, turn
-from ._layers import LAYERS, layers_group, with_wider_layers
+from ._layers import BLOCKS, LAYERS, built, built_groups
 
 
 class Knobs(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,15 +33,12 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
 
     def groups(self) -> dict[str, Group]:
         """Return the groups of numbers among the arguments, by name."""
-        return find_groups(self.arguments.values) | layers_group(self.axes)
+        return find_groups(self.arguments.values) | built_groups(self.axes)
 
     def turned(
         self, new: Mapping[str, Sequence[Number]], groups: Mapping[str, Group] | None = None
     ) -> ConstructorCall:
         """Return the call with new values for some groups."""
-        inside = {name: values for name, values in new.items() if name != LAYERS}
-        values, callables = turn(self.arguments, groups or self.groups(), inside)
-        call = self.call.override(values, callables)
-        if LAYERS not in new or new[LAYERS][0] == 1.0:
-            return call
-        return with_wider_layers(call, self.axes["width"], float(new[LAYERS][0]))
+        arguments = {name: values for name, values in new.items() if name not in (LAYERS, BLOCKS)}
+        values, callables = turn(self.arguments, groups or self.groups(), arguments)
+        return built(self.call.override(values, callables), self.axes, new)
