@@ -3,9 +3,10 @@
 For one model of every timm module and for torchvision's classifiers, the knobs are found and
 turned: width by 0.5, 0.75, 1.25, 1.5 and 2, depth by 0.5, 1.5 and 2, resolution by 0.75, 1.25
 and 1.5. An axis is ok if every factor builds and runs on the meta device and its FLOPs rise with
-the factor; width ×2 also moves at least 90 % of the channel axes by the factor, up to 10 %. Channel
-axes are inputs and outputs of convolutions and linear layers, without the model's own input and
-its classes, and without sizes under 24, which are counts of heads or bottlenecks of gates.
+the factor, but that depth ×0.5 may leave a model as it is: stages of one block cannot shrink. Width
+×2 also moves at least 90 % of the channel axes by the factor, up to 10 %. Channel axes are inputs
+and outputs of convolutions and linear layers, without the model's own input and its classes, and
+without sizes under 24, which are counts of heads or bottlenecks of gates.
 
 Writes ``docs/knobs-coverage.md``; arguments name models instead of the sets, and then nothing is
 written.
