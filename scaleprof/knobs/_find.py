@@ -20,7 +20,7 @@ from ._depth import depth_axis
 from ._effects import find_effects
 from ._groups import Arguments, find_groups
 from ._knobs import Knobs
-from ._layers import layers_axis
+from ._layers import blocks_axis, layers_axis
 from ._probe import Built, Prober, cast, shapes_of
 from ._resolution import resolution_axis
 from ._sizes import kernel_axis, patch_axis
@@ -59,9 +59,12 @@ def find_knobs(
     width = width_axis(probe, effects, why)
     if width.status == "none":
         width = layers_axis(probe, module) or width
+    depth = depth_axis(probe, effects, why)
+    if depth.status == "none":
+        depth = blocks_axis(probe) or depth
     axes = {
         "width": width,
-        "depth": depth_axis(probe, effects, why),
+        "depth": depth,
         "resolution": resolution_axis(probe),
         "patch_size": patch_axis(probe),
         "kernel_size": kernel_axis(probe),

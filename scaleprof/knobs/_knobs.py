@@ -7,7 +7,7 @@ import msgspec
 from ..models import ConstructorCall
 from ..records import Axis, Cost, InputSpec
 from ._groups import Arguments, Group, Number, find_groups, turn
-from ._layers import LAYERS, layers_group, with_wider_layers
+from ._layers import BLOCKS, LAYERS, built, built_groups
 
 
 class Knobs(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
 
     def groups(self) -> dict[str, Group]:
         """Return the groups of numbers among the arguments, by name."""
-        return find_groups(self.arguments.values) | layers_group(self.axes)
+        return find_groups(self.arguments.values) | built_groups(self.axes)
 
     def turned(
         self, new: Mapping[str, Sequence[Number]], groups: Mapping[str, Group] | None = None
@@ -41,13 +41,10 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
         """Return the call with new values for some groups."""
         known = groups or self.groups()
         # a group left at its base values stays out of the call: one model, one call
-        inside = {
+        arguments = {
             name: values
             for name, values in new.items()
-            if name != LAYERS and list(values) != list(known[name].values)
+            if name not in (LAYERS, BLOCKS) and list(values) != list(known[name].values)
         }
-        values, callables = turn(self.arguments, known, inside)
-        call = self.call.override(values, callables)
-        if LAYERS not in new or new[LAYERS][0] == 1.0:
-            return call
-        return with_wider_layers(call, self.axes["width"], float(new[LAYERS][0]))
+        values, callables = turn(self.arguments, known, arguments)
+        return built(self.call.override(values, callables), self.axes, new)

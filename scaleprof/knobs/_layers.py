@@ -1,4 +1,7 @@
-"""Width for models without an argument for it: their layers are built wider, by interception."""
+"""Width and depth for models without arguments for them, by scaleprof's own builder.
+
+Layers are built wider by interception; blocks that stand in a row of equals are repeated.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from ..costs import count_module
-from ..models import ConstructorCall, build_module, wider_call
+from ..models import ConstructorCall, build_module, deeper_call, wider_call
 from ..records import Axis, Cost, InputSpec
 from ._groups import Group
 from ._probe import Prober, cast
@@ -14,17 +17,34 @@ from ._probe import Prober, cast
 LAYERS = "width of all layers"
 """Name of the group: all channel counts of a model, as one factor. No argument is called so."""
 
+BLOCKS = "blocks in rows"
+"""Name of the group: the number of blocks that stand in rows of equals, as one factor."""
+
 # all channels double, so that FLOPs grow like the square or a little less
 _MIN_EXPONENT = 1.4
+# blocks that do not stand in rows stay: with less than this, most of the model is such
+_MIN_DEPTH_EXPONENT = 0.45
 # halves too: channel counts that fit together at twice the width may not at others
 _FACTORS = (2.0, 0.5)
 
 
-def layers_group(axes: Mapping[str, Axis]) -> dict[str, Group]:
-    """Return the group of a model whose layers are intercepted, or none."""
-    if "width" not in axes or LAYERS not in axes["width"].base:
-        return {}
-    return {LAYERS: Group(name=LAYERS, kind="layers", paths=(), values=(1.0,), base=1.0)}
+def built_groups(axes: Mapping[str, Axis]) -> dict[str, Group]:
+    """Return the groups of a model that scaleprof's own builder turns."""
+    return {
+        name: Group(name=name, kind="layers", paths=(), values=(1.0,), base=1.0)
+        for axis, name in (("width", LAYERS), ("depth", BLOCKS))
+        if axis in axes and name in axes[axis].base
+    }
+
+
+def built(
+    call: ConstructorCall, axes: Mapping[str, Axis], new: Mapping[str, Sequence[float]]
+) -> ConstructorCall:
+    """Wrap a call where new values ask for wider layers or more blocks."""
+    width, depth = (float(new[name][0]) if name in new else 1.0 for name in (LAYERS, BLOCKS))
+    if width != 1.0:
+        call = with_wider_layers(call, axes["width"], width)
+    return deeper_call(call, depth) if depth != 1.0 else call
 
 
 def with_wider_layers(call: ConstructorCall, width: Axis, factor: float) -> ConstructorCall:
@@ -59,6 +79,26 @@ def layers_axis(probe: Prober, module: nn.Module) -> Axis | None:
         return None
     return Axis(
         status="ok", arguments=axis.arguments, base=base, how=axis.how, flops_exponent=exponents[0]
+    )
+
+
+def blocks_axis(probe: Prober) -> Axis | None:
+    """Return the depth axis of a model with blocks in rows of equals; None if it has none."""
+    exponents = []
+    for factor in _FACTORS:
+        cost = _cost(deeper_call(probe.call, factor), probe.inputs, probe.dtype)
+        if cost is None:
+            return None
+        exponents.append(probe.exponent_of(cost, factor))
+    # halving rows of two or three leaves one or two blocks of each: it is not held to the power
+    if exponents[0] < _MIN_DEPTH_EXPONENT or exponents[1] <= 0:
+        return None
+    return Axis(
+        status="ok",
+        arguments=(BLOCKS,),
+        base={BLOCKS: 1.0},
+        how="no argument: the recipe calls scaleprof's own builder, which repeats blocks",
+        flops_exponent=exponents[0],
     )
 
 

@@ -38,21 +38,20 @@ def resolution_axis(probe: Prober) -> Axis:
     """Find whether the input alone can be larger, or which arguments must say so too."""
     if not probe.inputs or len(probe.inputs[0].shape) < 4:
         return Axis(status="none", reason="its input is not an image")
-    best: tuple[int, float, list[Group]] = (0, 0.0, [])
+    best: Axis | None = None
+    most = 0
     for groups in _choices(probe):
-        runs, exponent = _trial(probe, groups)
-        if runs > best[0]:
-            best = (runs, exponent, groups)
-        if runs == len(_FACTORS):
+        sizes, exponent = _trial(probe, groups)
+        if len(sizes) > most:
+            best, most = _axis(probe, groups, exponent, sizes), len(sizes)
+        if most == len(_FACTORS):
             break
-    if not best[0]:
-        return Axis(status="none", reason="it does not run on an input of another size")
-    return _axis(probe, best[2], best[1])
+    return best or Axis(status="none", reason="it does not run on an input of another size")
 
 
-def _trial(probe: Prober, groups: Sequence[Group]) -> tuple[int, float]:
-    """Number of sizes that run, each at more FLOPs than the smaller ones, and the exponent."""
-    runs, exponents = 0, [0.0]
+def _trial(probe: Prober, groups: Sequence[Group]) -> tuple[list[int], float]:
+    """Sizes that run, whose FLOPs change as they do with resolution, and the exponent."""
+    sizes, exponents = list[int](), [0.0]
     for factor in _FACTORS:
         inputs = scale_input(probe.inputs, factor, resolution_step(probe.inputs))
         achieved = inputs[0].shape[-1] / probe.inputs[0].shape[-1]
@@ -60,9 +59,9 @@ def _trial(probe: Prober, groups: Sequence[Group]) -> tuple[int, float]:
         built = None if achieved == 1.0 else probe.build(new, inputs)
         if built is None or probe.exponent(built, achieved) <= _MIN_EXPONENT:
             continue
-        runs += 1
+        sizes.append(inputs[0].shape[-1])
         exponents.append(probe.exponent(built, achieved))
-    return runs, exponents[min(1, runs)]
+    return sizes, exponents[min(1, len(sizes))]
 
 
 def _choices(probe: Prober) -> Iterator[list[Group]]:
@@ -98,10 +97,13 @@ def input_sizes(group: Group, inputs: Sequence[InputSpec], factor: float = 1.0) 
     return [sizes[-1] for _ in group.values]
 
 
-def _axis(probe: Prober, groups: Sequence[Group], exponent: float) -> Axis:
+def _axis(probe: Prober, groups: Sequence[Group], exponent: float, sizes: Sequence[int]) -> Axis:
     base: dict[str, Any] = {group.name: group.base for group in groups}
+    tried = len(_FACTORS)
+    some = f"of {tried} other sizes, it runs on {', '.join(map(str, sorted(sizes)))} only"
     return Axis(
-        status="ok",
+        status="ok" if len(sizes) == tried else "partial",
+        reason=None if len(sizes) == tried else some,
         arguments=("input", *base),
         base={"input": probe.inputs[0].shape[2:], **base},
         how="effect of doubling",

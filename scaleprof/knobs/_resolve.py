@@ -33,7 +33,8 @@ ACCEPTABLE = 0.15
 
 # further than this from the target, as |log| of compute, a variant is not that recipe any more
 TOO_COARSE = 0.35
-
+# of roundings that build, so many are compared at most
+_MAX_ROUNDINGS = 6
 # roundings whose mean distances from the factor differ by less are equally near
 _EQUALLY_NEAR = 0.03
 
@@ -120,10 +121,35 @@ def resolve_factors(
     factors = ScalingFactors(depth=depth, width=width, resolution=resolution)
     for rest in _rests(knobs, factors, takes_up=False):
         whole = msgspec.structs.replace(rest, settings=dict(settings or {}))
-        for attempt in _nearest_widths(knobs, whole, width):
-            return _variant(knobs, "custom", factors.flops_multiplier, nominal, attempt)
+        attempts = itertools.islice(_nearest_widths(knobs, whole, width), _MAX_ROUNDINGS)
+        best = _nearest_attempt(knobs, attempts, _predicted(knobs, nominal))
+        if best is not None:
+            return _variant(knobs, "custom", factors.flops_multiplier, nominal, best)
     asked = ", ".join(f"{axis} ×{factor:g}" for axis, factor in nominal.items() if factor != 1.0)
     raise RecipeError(f"no rounding of {asked or 'these settings'} builds and runs")
+
+
+def _predicted(knobs: Knobs, nominal: Mapping[str, float]) -> float:
+    """Compute over that of the base, by the exponents that probing found."""
+    powers = [
+        factor ** (knobs.axes[axis].flops_exponent or 1.0)
+        for axis, factor in nominal.items()
+        if factor != 1.0
+    ]
+    return float(math.prod(powers))
+
+
+def _nearest_attempt(
+    knobs: Knobs, attempts: Iterator[_Attempt], multiplier: float
+) -> _Attempt | None:
+    """The first attempt near the predicted compute, or else the nearest: models round too."""
+    best: _Attempt | None = None
+    for attempt in attempts:
+        if best is None or _miss(knobs, attempt, multiplier) < _miss(knobs, best, multiplier):
+            best = attempt
+        if _miss(knobs, best, multiplier) < ACCEPTABLE:
+            break
+    return best
 
 
 def _nearest_widths(knobs: Knobs, rest: "_Rest", width: float) -> Iterator[_Attempt]:

@@ -22,6 +22,8 @@ WIDTH_STEPS = (8, 16, 24, 32, 48, 64, 96, 128)
 # denominators of one factor for all sizes, which keeps every ratio between them
 _UNIFORM_DENOMINATORS = (32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 
+# a fraction further from the factor than this, as a log, is another variant and no rounding
+_MAX_ROUNDING = 0.25
 # names of what divides channels: it may have to be scaled with them to stay legal
 _DIVIDES = re.compile("head|group", re.IGNORECASE)
 
@@ -58,6 +60,9 @@ def width_values(knobs: Knobs, factor: float, *, rounding: int) -> Mapping[str, 
     which, fine = divmod(rounding, len(_UNIFORM_DENOMINATORS))
     denominator = _UNIFORM_DENOMINATORS[fine]
     share = Fraction(max(round(factor * denominator), 1), denominator)
+    if abs(math.log(share / factor)) > _MAX_ROUNDING:
+        # this fraction is too coarse to be the factor: nothing that was not tried before
+        return width_values(knobs, factor, rounding=0)
     return {g.name: [_times(value, share) for value in g.values] for g in [*groups, *along[which]]}
 
 

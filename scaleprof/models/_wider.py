@@ -10,11 +10,23 @@ def wider_call(
     call: ConstructorCall, width: float, *, inputs: int, outputs: int
 ) -> ConstructorCall:
     """Return a call that builds what another call builds, with wider layers."""
+    return _wrapped(call, {"width": width, "inputs": inputs, "outputs": outputs})
+
+
+def deeper_call(call: ConstructorCall, depth: float) -> ConstructorCall:
+    """Return a call that builds what another call builds, with blocks repeated.
+
+    A call that is of `build_scaled` already is told so, and not wrapped again.
+    """
+    if call.target == BUILD_SCALED:
+        return call.override({"depth": depth})
+    return _wrapped(call, {"depth": depth})
+
+
+def _wrapped(call: ConstructorCall, settings: dict[str, float]) -> ConstructorCall:
     arguments = {
         "builder": call.target,
-        "width": width,
-        "inputs": inputs,
-        "outputs": outputs,
+        **settings,
         **({"arguments": call.arguments} if call.arguments else {}),
     }
     inside = (f"arguments.{path}" for path in call.callables)
@@ -28,7 +40,7 @@ def inner_call(call: ConstructorCall) -> ConstructorCall:
         ModelError: If it is not of the form that `wider_call` gives.
     """
     builder, arguments = call.arguments.get("builder"), call.arguments.get("arguments", {})
-    known = {"builder", "width", "inputs", "outputs", "arguments"}
+    known = {"builder", "width", "depth", "inputs", "outputs", "arguments"}
     if (
         not isinstance(builder, str)
         or "builder" not in call.callables

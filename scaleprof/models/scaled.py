@@ -1,19 +1,22 @@
-"""Wider layers for networks whose channel counts are written into their code.
+"""Wider layers and more blocks for networks whose sizes are written into their code.
 
 A constructor without an argument for its width still builds its layers from torch's. While it runs,
 their constructors are told other channel counts: every one but those of the model's input and
-output, times a factor. Recipes that scale a network so call `build_scaled`.
+output, times a factor. Blocks that stand in a row of equals are repeated after it ran. Recipes that
+scale a network so call `build_scaled`.
 """
 
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
+
+from ._blocks import repeat_blocks
 
 # classes whose constructors take channel counts, and the names of these
 _CHANNELS: Mapping[type[nn.Module], tuple[str, ...]] = {
@@ -29,16 +32,18 @@ _OUTPUTS = ("out_channels", "out_features")
 def build_scaled(
     builder: Callable[..., nn.Module],
     *,
-    width: float,
-    inputs: int,
-    outputs: int,
+    width: float = 1.0,
+    depth: float = 1.0,
+    inputs: int | None = None,
+    outputs: int | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """Build a network with its layers wider or narrower than its constructor says.
+    """Build a network with other widths of layers or numbers of blocks than its constructor says.
 
     Args:
         builder: Class or function that builds the network.
         width: Factor of all channel counts but those of the input and the output.
+        depth: Factor of the number of blocks that stand in rows of equals.
         inputs: Channels of the network's input, which layers keep.
         outputs: Size of the network's output, such as its classes, which layers keep.
         arguments: Keyword arguments of the builder.
@@ -60,8 +65,11 @@ def build_scaled(
         kept = outputs if name in _OUTPUTS else inputs
         return count if count == kept else max(round(count * width), 1)
 
-    with _intercepted(scaled):
-        return builder(**(arguments or {}))
+    with _intercepted(scaled) if width != 1.0 else nullcontext():
+        module = builder(**(arguments or {}))
+    if depth != 1.0:
+        repeat_blocks(module, depth)
+    return module
 
 
 @contextmanager

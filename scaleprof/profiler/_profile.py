@@ -21,6 +21,7 @@ from ..jobs import (
 )
 from ..models import Reference, parse_inputs, parse_reference
 from ..records import Base, Context, CountedModel, Report, Selection, Variant
+from ..scaling import AXES
 from ..selection import Limit, nearest_miss_error, strategies_side_by_side
 from ..timing import StoppingRule
 from ..workers import Failure, expect, failure_error
@@ -210,7 +211,8 @@ def _report(
     return Report(
         context=context,
         base=base,
-        axes=knobs.axes,
+        # patch and kernel size are found, but no strategy scales them
+        axes={axis: knobs.axes[axis] for axis in AXES},
         variants=variants,
         strategies=strategies,
         selection=selection,

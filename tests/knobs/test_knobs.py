@@ -233,6 +233,22 @@ def test_nested_configurations_of_published_models_scale_along_every_axis(model,
     assert builds_as_pasted(variant.recipe)
 
 
+def test_blocks_in_rows_are_repeated_where_no_argument_does_it():
+    knobs = knobs_of(f"{NETS}:Rows", "3x32x32")
+    assert "repeats blocks" in knobs.axes["depth"].how
+    recipe = resolve_factors(knobs, depth=2.0, width=1.5).recipe
+    assert recipe.arguments["depth"] == 2.0
+    layers = build_module(call_of(recipe)).layers
+    # stem, four pairs, pooling, six blocks, head: of the inner layers of blocks none is repeated
+    assert len(layers) == 1 + 2 * 4 + 1 + 6 + 1
+    assert all(len(block) == 2 for block in layers[10:16])
+    assert layers[1].out_channels == 24
+    with torch.inference_mode():
+        assert layers(torch.zeros(1, 3, 32, 32)).shape[1] == 10
+    half = build_module(call_of(resolve_factors(knobs, depth=0.5).recipe)).layers
+    assert len(half) < len(build_module(knobs.call).layers)
+
+
 def test_patch_and_kernel_sizes_are_found_and_reported(vit, convnext):
     assert vit.axes["patch_size"].base == {"patch_size": 16}
     # twice the patch, a quarter of the tokens

@@ -163,6 +163,20 @@ class HardCoded(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class Rows(nn.Module):
+    """Blocks in rows: layers with activations side by side, and blocks of several layers."""
+
+    def __init__(self):
+        super().__init__()
+        pair = [layer for _ in range(2) for layer in (nn.Conv2d(16, 16, 3, padding=1), nn.ReLU())]
+        blocks = [nn.Sequential(nn.Conv2d(16, 16, 1), nn.Conv2d(16, 16, 1)) for _ in range(3)]
+        stem, head = nn.Conv2d(3, 16, 3, stride=2), nn.Conv2d(16, 10, 1)
+        self.layers = nn.Sequential(stem, *pair, nn.MaxPool2d(2), *blocks, head)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
 class Fixed(nn.Module):
     """Nothing to scale but the input, and not even that."""
 
