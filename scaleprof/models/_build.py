@@ -15,6 +15,8 @@ from ._wider import BUILD_SCALED, inner_call
 if TYPE_CHECKING:
     from torch import nn
 
+# torch itself has dataclasses that do more than hold values
+_RECORD_PACKAGES = ("timm", "torchvision", "transformers", "diffusers")
 TRUSTED_PACKAGES = ("scaleprof", "torch", "timm", "torchvision", "transformers", "diffusers")
 
 # arguments of timm's and torchvision's builders that read files or the network
@@ -126,11 +128,11 @@ def _is_module_class(target: str) -> bool:
 
 
 def _is_record_class(target: str) -> bool:
-    """Tell dataclasses and named tuples of trusted packages, which do no more than hold values."""
-    if not _in_package(target, TRUSTED_PACKAGES):
+    """Tell dataclasses and named tuples of model libraries, which configure their models."""
+    if not _in_package(target, _RECORD_PACKAGES):
         return False
     found = import_target(target)
-    return is_plain_record(found) and found.__module__.split(".")[0] in TRUSTED_PACKAGES
+    return is_plain_record(found) and found.__module__.split(".")[0] in _RECORD_PACKAGES
 
 
 def _is_own_arithmetic(target: str) -> bool:

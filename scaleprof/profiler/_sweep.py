@@ -24,7 +24,7 @@ _TOO_FAST = 3.0
 # multipliers closer than this are the same question
 _SAME = 0.015
 # a strategy fills a budget if it comes this near to it
-_FILLED = 0.93
+_FILLED = 0.86
 _FILL_ROUNDS = 2
 # variants that get a second process before the choice, and the factor they may miss a budget by
 _SECOND_LOOKS = 5

@@ -14,9 +14,9 @@ from ._budget import Bound
 
 Source = Literal["counted", "measured", "predicted"]
 
-# median of one fresh process against another's, beyond what the samples of one process show;
-# `benchmarks/how_far_apart_are_fresh_processes.py` prints it for a device
-BETWEEN_PROCESSES = 0.02
+# spread of the logarithm of the median between fresh processes, beyond what samples of one show;
+# 0.038 on 2 shared cores by `benchmarks/how_far_apart_are_fresh_processes.py`
+BETWEEN_PROCESSES = 0.04
 _NORMAL = NormalDist()
 _Z95 = _NORMAL.inv_cdf(0.975)
 _Z90 = _NORMAL.inv_cdf(0.95)
@@ -80,7 +80,8 @@ def _known(value: float | None, spread: float) -> Quantity | None:
 def _latency(variant: Variant, percentile: str) -> Quantity | None:
     measured = variant.measurement.latency_s if variant.measurement else None
     if measured is not None:
-        return _known(getattr(measured, percentile), _spread(measured.ci95))
+        spread = _spread(measured.ci95, len(measured.processes))
+        return _known(getattr(measured, percentile), spread)
     band = variant.prediction.latency_s if variant.prediction else None
     if band is None or percentile != "p50":
         return None
@@ -88,11 +89,12 @@ def _latency(variant: Variant, percentile: str) -> Quantity | None:
     return Quantity(value=band.p50, spread=spread, source="predicted")
 
 
-def _spread(interval: tuple[float, float] | None) -> float:
+def _spread(interval: tuple[float, float] | None, processes: int) -> float:
+    between = BETWEEN_PROCESSES / math.sqrt(max(processes, 1))
     if interval is None:
-        return 5 * BETWEEN_PROCESSES
+        return 5 * between
     within = math.log(interval[1] / interval[0]) / (2 * _Z95)
-    return math.hypot(within, BETWEEN_PROCESSES)
+    return math.hypot(within, between)
 
 
 def _energy(variant: Variant) -> Quantity | None:

@@ -24,7 +24,7 @@ def points(exponent, multipliers=(1.0, 2.0, 4.0)):
 def test_a_power_law_is_solved_to_the_safe_side_of_the_limit(exponent, factor):
     wanted = filling_multiplier(points(exponent), limits(f"latency<={factor}x"), batch=1)
     reached = wanted**exponent
-    assert wanted == pytest.approx(8.0) or 0.94 * factor <= reached <= 0.97 * factor
+    assert wanted == pytest.approx(8.0) or 0.91 * factor <= reached <= 0.94 * factor
 
 
 def test_an_exact_budget_is_filled_to_the_limit():
@@ -38,7 +38,7 @@ def test_the_tightest_budget_decides():
 
 def test_a_throughput_is_a_latency_the_other_way_round():
     wanted = filling_multiplier(points(1.0), limits("throughput>=50/s"), batch=1)
-    assert wanted == pytest.approx(2.0 * 0.955)
+    assert wanted == pytest.approx(2.0 * 0.925)
 
 
 def test_the_solution_stays_near_what_was_tried():
