@@ -20,9 +20,15 @@ from ..jobs import (
     KnobsRequest,
 )
 from ..models import Reference, parse_inputs, parse_reference
-from ..records import Base, Context, CountedModel, Report, Selection, Variant
+from ..records import Base, Context, CountedModel, Report, Selection, Variant, replace
 from ..scaling import AXES
-from ..selection import Limit, nearest_miss_error, strategies_side_by_side
+from ..selection import (
+    RUNNERS_UP,
+    Limit,
+    nearest_miss_error,
+    select_variant,
+    strategies_side_by_side,
+)
 from ..timing import StoppingRule
 from ..workers import Failure, expect, failure_error
 from ._accuracy import describe_base, with_accuracy
@@ -203,11 +209,16 @@ def _report(
 ) -> Report:
     variants = tuple(sweep.variants.values())
     limits = sweep.limits if options.budgets else ()
+    # what missed a budget when it was checked is out, whatever its other measurements say
+    missed = _missed(selection)
+    standing = [variant for variant in variants if variant.id not in missed]
     strategies = (
-        strategies_side_by_side(variants, options.strategies, limits, batch=options.batch)
+        strategies_side_by_side(standing, options.strategies, limits, batch=options.batch)
         if limits
         else ()
     )
+    if selection is not None:
+        selection = _with_runners_up(selection, standing, limits, options.batch)
     return Report(
         context=context,
         base=base,
@@ -222,6 +233,22 @@ def _report(
         decided=selection is not None
         or not (is_timed(options) and any(map(is_contended, variants))),
     )
+
+
+def _missed(selection: Selection | None) -> tuple[str, ...]:
+    check = selection.verification if selection else None
+    return check.rejected if check else ()
+
+
+def _with_runners_up(
+    selection: Selection, standing: Sequence[Variant], limits: Sequence[Limit], batch: int
+) -> Selection:
+    """Name the runners-up by what is known after the check, as the strategies are."""
+    next_best = select_variant(standing, limits, batch=batch, excluded=[selection.variant])
+    if next_best is None:
+        return replace(selection, runners_up=())
+    runners_up = (next_best.variant, *next_best.runners_up)[:RUNNERS_UP]
+    return replace(selection, runners_up=runners_up)
 
 
 def _contention_notes(variants: Sequence[Variant]) -> list[str]:

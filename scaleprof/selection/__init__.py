@@ -10,6 +10,7 @@ from ._quantity import Quantity as Quantity
 from ._quantity import quantity as quantity
 from ._select import ACCURACY_TIE as ACCURACY_TIE
 from ._select import CONFIDENCE as CONFIDENCE
+from ._select import RUNNERS_UP as RUNNERS_UP
 from ._select import Limit as Limit
 from ._select import NearestMiss as NearestMiss
 from ._select import budget_outcome as budget_outcome
