@@ -79,8 +79,3 @@ def mean_ratio(new: Numbers, old: Numbers) -> float:
     """Geometric mean of the ratios of corresponding numbers."""
     pairs = [(a, b) for a, b in zip(leaves(new), leaves(old), strict=True) if a > 0 and b > 0]
     return math.exp(sum(math.log(a / b) for a, b in pairs) / len(pairs)) if pairs else 1.0
-
-
-def sum_ratio(new: Numbers, old: Numbers) -> float:
-    """Ratio of the sums."""
-    return sum(leaves(new)) / sum(leaves(old))

@@ -188,6 +188,7 @@ class Sweep:
         One process can be unlucky (a neighbour on the machine, an unfortunate memory layout). The
         best variants that meet the budgets, or miss them narrowly, get a second one.
         """
+        limits = self.limits
         near = [
             variant
             for variant in self.variants.values()
@@ -195,7 +196,7 @@ class Sweep:
             and variant.measurement is not None
             and variant.measurement.latency_s is not None
             and len(variant.measurement.latency_s.processes) == 1
-            and self._room(variant, self.limits) > -math.log(_NARROWLY)
+            and self._room(variant, limits) > -math.log(_NARROWLY)
         ]
         for variant in rank(near, batch=self._options.batch)[:_SECOND_LOOKS]:
             if self._bench.has_time_for(1 + self._reserve):
