@@ -8,19 +8,16 @@ from torch import Tensor
 Pair = tuple[int, int]
 
 
-def autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-    """Cast to the dtype of autocast where it is on, as torch does for its convolutions."""
-    device = next(tensor.device.type for tensor in tensors if tensor is not None)
-    if not torch.is_autocast_enabled(device):
-        return tensors
-    dtype = torch.get_autocast_dtype(device)
-    return tuple(tensor if tensor is None else _cast(tensor, dtype) for tensor in tensors)
+def autocast(tensor: Tensor, x: Tensor) -> Tensor:
+    """Cast as torch casts arguments of its convolutions where autocast is on for `x`'s device.
 
-
-def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Cast, except float64, which autocast leaves alone."""
+    It leaves float64 alone.
+    """
+    device = x.device.type
     eligible = tensor.is_floating_point() and tensor.dtype != torch.float64
-    return tensor.to(dtype) if eligible else tensor
+    if not eligible or not torch.is_autocast_enabled(device):
+        return tensor
+    return tensor.to(torch.get_autocast_dtype(device))
 
 
 def check_tensors(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
@@ -93,7 +90,7 @@ def as_paddings(
     pair = (0, 0) if padding == "valid" else _two(padding)
     if pair is None or min(pair) < 0:
         raise ValueError(
-            f'`padding` must be "same", "valid", an integer of at least 0 or a pair, got {padding!r}'
+            f'`padding` must be "same", "valid", an integer from 0 or a pair, got {padding!r}'
         )
     return pair[0], pair[0], pair[1], pair[1]
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -19,7 +19,7 @@ from ._window import window_of
 
 Variant = Literal["toeplitz", "direct", "torch"]
 HALVES = ("float16", "bfloat16")
-_ANY = ("forward", "input_grad", "weight_grad")
+_ANY: tuple[Operation, ...] = ("forward", "input_grad", "weight_grad")
 _FLOATS = (*HALVES, "float32")
 _ENDLESS = 1 << 62
 
@@ -149,10 +149,12 @@ def read_choices(path: str | Path) -> tuple[Choice, ...]:
     """
     try:
         rows = json.loads(Path(path).read_text())["choices"]
-        return tuple(Choice(**{key: _as_tuple(value) for key, value in row.items()}) for row in rows)
+        return tuple(
+            Choice(**{key: _as_tuple(value) for key, value in row.items()}) for row in rows
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"`{path}` does not hold choices of kernels: {error}") from None
 
 
-def _as_tuple(value: object) -> object:
+def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value

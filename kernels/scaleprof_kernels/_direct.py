@@ -1,9 +1,10 @@
 r"""Direct convolution on ordinary arithmetic: any stride, dilation, kernel size and memory order.
 
-One axis of the image is the *tuple axis* `t`: a program keeps `BLOCK_T` of its outputs in registers,
-so that an input that is loaded once meets all the taps that use it. The other spatial axis `u`
-goes into the lanes, together with images or with channels. In NCHW the tuple axis is the height and
-neighbouring lanes are neighbouring columns; in NHWC it is the width and they are channels.
+One axis of the image is the *tuple axis* `t`: a program keeps `BLOCK_T` of its outputs in
+registers, so that an input that is loaded once meets all the taps that use it. The other spatial
+axis `u` goes into the lanes, together with images or with channels. In NCHW the tuple axis is the
+height and neighbouring lanes are neighbouring columns; in NHWC it is the width and they are
+channels.
 
 Per step along `u` a lane loads `BLOCK_T + TAPS_T - 1` inputs and `TAPS_T` weights, and does
 `BLOCK_T * TAPS_T` multiply-adds.
@@ -53,9 +54,11 @@ def _direct_kernel(
             updated = ()
             for r in tl.static_range(BLOCK_T):
                 # output r meets input q through tap i where q = r * stride + i * dilation
-                step: tl.constexpr = q - r * STRIDE_T
-                if step % DILATION_T == 0 and step >= 0 and step < TAPS_T * DILATION_T:
-                    updated = updated + (tl.fma(x, weights[step // DILATION_T], sums[r]),)
+                if (q - r * STRIDE_T) % DILATION_T == 0 and (
+                    q >= r * STRIDE_T and q - r * STRIDE_T < TAPS_T * DILATION_T
+                ):
+                    tap = weights[(q - r * STRIDE_T) // DILATION_T]
+                    updated = updated + (tl.fma(x, tap, sums[r]),)
                 else:
                     updated = updated + (sums[r],)
             sums = updated

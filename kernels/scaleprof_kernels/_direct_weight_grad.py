@@ -57,9 +57,11 @@ def _direct_weight_grad_kernel(
             updated = ()
             for i in tl.static_range(TAPS_T):
                 # tap i joins input q and output r where q = r * stride + i * dilation
-                apart: tl.constexpr = q - i * DILATION_T
-                if apart % STRIDE_T == 0 and apart >= 0 and apart < BLOCK_T * STRIDE_T:
-                    updated = updated + (tl.fma(x, grads[apart // STRIDE_T], sums[i]),)
+                if (q - i * DILATION_T) % STRIDE_T == 0 and (
+                    q >= i * DILATION_T and q - i * DILATION_T < BLOCK_T * STRIDE_T
+                ):
+                    g = grads[(q - i * DILATION_T) // STRIDE_T]
+                    updated = updated + (tl.fma(x, g, sums[i]),)
                 else:
                     updated = updated + (sums[i],)
             sums = updated

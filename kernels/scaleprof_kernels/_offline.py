@@ -68,7 +68,7 @@ def compile_for(launch: Launch, capability: int) -> Compiled:
     built = triton.compile(
         source,
         target=GPUTarget("cuda", capability, _WARP),
-        options={"num_warps": launch.num_warps, "num_stages": launch.num_stages},
+        options=launch.options(capability),
     )
     return _read(built.asm["cubin"], capability, built.metadata.shared)
 
@@ -122,5 +122,4 @@ def _count(code: str) -> tuple[Counter[str], Counter[str]]:
         if found[1] == "BRA" and target and labels.get(target[0], len(names)) < len(names) - 1:
             loops.append((labels[target[0]], len(names)))
     start, end = max(loops, key=lambda loop: loop[1] - loop[0], default=(0, 0))
-    names = [name for name in names]
     return Counter(n for n in names if n != "NOP"), Counter(names[start:end])

@@ -26,12 +26,13 @@ from ._launch import Launch
 from ._problem import Problem
 from ._window import WIDEST_LOAD, Window, blocks, power_of_two, window_of
 
-# rows of a block by its columns: 64 or 128 outputs share the work of loading a row of the window
-_ROWS = {8: 8, 16: 4, 32: 4, 64: 2}
 # blocks per program: the more, the more often a band that was put together is used
 _BLOCKS_M = (256, 128, 64, 32, 16)
-# sums that four warps keep in registers; more need eight
-_MOST_OUTPUTS = 128 * 64
+# what four warps keep in registers, more needs eight: sums; addresses of the numbers of a band;
+# addresses of inputs that are loaded one by one. The last two also leave room for fewer blocks
+_MOST_SUMS = 128 * 64
+_LARGE_BAND = 32 * 128
+_MOST_SINGLES = 64 * 32
 # a row of the filter that no row of the window reaches
 
 _FAR = tl.constexpr(1 << 30)
@@ -103,11 +104,14 @@ def plan_toeplitz(problem: Problem, *, turned: bool, has_bias: bool) -> Launch:
     window = window_of(problem)
     assert window is not None
     (out_h, out_w), (taps_h, taps_w) = problem.out_size, problem.kernel
-    rows = min(_ROWS[window.block], power_of_two(out_h))
+    rows = min(_rows(window), power_of_two(out_h))
     col_blocks = blocks(out_w, window.block)
     total = blocks(out_h, rows) * problem.batch * col_blocks
-    block_m = _block_m(total, window)
+    band = window.length * rows * window.block
+    block_m = _block_m(total, most=128 if window.align == 1 or band > _LARGE_BAND else 256)
     tiles = blocks(total, block_m)
+    sums = block_m * rows * window.block
+    singles = block_m * window.length if window.align == 1 else 0
     sign = -1 if turned else 1
     return Launch(
         kernel=_toeplitz_kernel,
@@ -126,11 +130,17 @@ def plan_toeplitz(problem: Problem, *, turned: bool, has_bias: bool) -> Launch:
             "BLOCK_K": window.length, "ALIGN": window.align,
             "ALIGN_OUT": math.gcd(out_w, WIDEST_LOAD), "HAS_BIAS": has_bias,
         },
-        num_warps=8 if block_m * rows * window.block > _MOST_OUTPUTS else 4,
+        on_tensor_cores=True,
+        num_warps=8 if sums > _MOST_SUMS or band > _LARGE_BAND or singles > _MOST_SINGLES else 4,
     )  # fmt: skip
 
 
-def _block_m(total: int, window: Window) -> int:
+def _rows(window: Window) -> int:
+    """Rows of a block: 64 or 128 outputs share the work of loading a row of the window."""
+    return 2 if window.length > 64 else {8: 8, 16: 4, 32: 4, 64: 2}[window.block]
+
+
+def _block_m(total: int, *, most: int) -> int:
     """The most blocks per program that leave at most a quarter of the last program idle."""
     sizes = (size for size in _BLOCKS_M if blocks(total, size) * size <= 1.25 * total)
-    return next(sizes, _BLOCKS_M[-1])
+    return min(most, next(sizes, _BLOCKS_M[-1]))

@@ -6,8 +6,8 @@ With a row of the input as `x[n, h, :]` and of the output gradient as `g[n, h, :
     S_i[a, b] = \sum_{n, h} x[n, h + i, a] \, g[n, h, b], \qquad
     \mathrm{d}w[i, j] = \sum_b S_i[b + j - s,\; b],
 
-where `s` is the column of the window at which the first tap of the first output lies. Only a band of
-`S` is used; what is wasted is what a convolution on tensor cores wastes too. A program computes
+where `s` is the column of the window at which the first tap of the first output lies. Only a band
+of `S` is used; what is wasted is what a convolution on tensor cores wastes too. A program computes
 `BLOCK_I` rows of the filter over its share of the images; the shares are added in a fixed order.
 """
 
@@ -27,6 +27,7 @@ _PROGRAMS = 1024
 _ROWS, _ROWS_OF_NARROW_BLOCKS = 64, 128
 # rows of inputs × columns of a window: the long side of the product
 _LONG_SIDE = 128
+
 
 @triton.jit
 def _toeplitz_weight_grad_kernel(
@@ -85,11 +86,13 @@ def plan_toeplitz_weight_grad(problem: Problem) -> tuple[Launch, int]:
     window = window_of(problem)
     assert window is not None
     (out_h, out_w), (taps_h, taps_w) = problem.out_size, problem.kernel
-    narrow = window.block < window.length
+    # loads of single elements need more registers for addresses
+    narrow = window.block < window.length and window.align > 1
+    long_side = _LONG_SIDE if window.align > 1 else _LONG_SIDE // 2
     # the largest power of two that wastes few rows of the image
     block_h = next(size for size in (8, 4, 2, 1) if blocks(out_h, size) * size <= 1.2 * out_h)
     block_n = (_ROWS_OF_NARROW_BLOCKS if narrow else _ROWS) // block_h
-    block_i = min(_LONG_SIDE // window.length, power_of_two(taps_h))
+    block_i = max(1, min(long_side // window.length, power_of_two(taps_h)))
     col_blocks, row_blocks = blocks(out_w, window.block), blocks(out_h, block_h)
     steps = col_blocks * row_blocks * blocks(problem.batch, block_n)
     groups = blocks(taps_h, block_i)
@@ -112,6 +115,7 @@ def plan_toeplitz_weight_grad(problem: Problem) -> tuple[Launch, int]:
             "BLOCK_B": window.block, "BLOCK_K": window.length, "BLOCK_J": power_of_two(taps_w),
             "ALIGN": window.align, "ALIGN_OUT": math.gcd(out_w, WIDEST_LOAD),
         },
+        on_tensor_cores=True,
         num_warps=4,
     )  # fmt: skip
     return launch, splits

@@ -4,9 +4,9 @@ r"""Depthwise convolution with large kernels.
     y[n, c, h, w] = b[c] + \sum_{i < K_h, \, j < K_w}
         w[c, i, j] \; x[n, c,\; h S_h - P_t + i D_h,\; w S_w - P_l + j D_w],
 
-zero outside the image. In UniRepLKNet (Ding et al., 2023, https://arxiv.org/abs/2311.15599), RepLKNet
-(Ding et al., 2022, https://arxiv.org/abs/2203.06717) and SLaK (Liu et al., 2022,
-https://arxiv.org/abs/2207.03620) filters have 7 to 51 taps a side.
+zero outside the image. Filters of RepLKNet (Ding et al., 2022, https://arxiv.org/abs/2203.06717),
+UniRepLKNet (Ding et al., 2023, https://arxiv.org/abs/2311.15599) and SLaK (Liu et al., 2022,
+https://arxiv.org/abs/2207.03620) have 7 to 51 taps a side.
 
 Per output element, with `K = K_h K_w` taps and `e` bytes per number, at stride one:
 
@@ -34,7 +34,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import register_flop_formula
 
-from ._arguments import as_pair, as_paddings, autocast, check_reach, check_tensors
+from ._arguments import as_paddings, as_pair, autocast, check_reach, check_tensors
 from ._choices import choose
 from ._problem import Operation, Problem, is_channels_last, memory_format, output_length
 
@@ -63,7 +63,8 @@ def input_grad_reference(
     top, bottom, left, right = padding
     if x_padded is not x:
         padded = functional.pad(padded, (-left, -right, -top, -bottom))
-    return padded.contiguous(memory_format=memory_format(grad))
+    x_grad: Tensor = padded.contiguous(memory_format=memory_format(grad))
+    return x_grad
 
 
 def weight_grad_reference(
@@ -73,7 +74,9 @@ def weight_grad_reference(
     weight = x.new_empty((x.shape[1], 1, *kernel_size))
     x_padded, even = _with_even_padding(x, padding)
     wanted = (False, True, False)
-    return _torch_gradients(grad, x_padded, weight, stride, even, dilation, wanted)[1].contiguous()
+    gradients = _torch_gradients(grad, x_padded, weight, stride, even, dilation, wanted)
+    weight_grad: Tensor = gradients[1].contiguous()
+    return weight_grad
 
 
 def _torch_gradients(
@@ -349,14 +352,15 @@ def depthwise_conv2d(
                 [6., 9., 9., 6.],
                 [4., 6., 6., 4.]])
     """
-    x, weight, bias = autocast(x, weight, bias)
+    x, weight = autocast(x, x), autocast(weight, x)
+    bias = None if bias is None else autocast(bias, x)
     check_tensors(x, weight, bias)
     steps = as_pair(stride, "stride"), as_pair(dilation, "dilation")
     paddings = as_paddings(padding, weight.shape[2:], *steps)
     batched = x if x.dim() == 4 else x[None]
     check_reach(batched.shape[2:], weight.shape[2:], paddings, steps[1])
     if weight.shape[0] == batched.shape[1]:
-        y = _conv(batched, weight, bias, steps[0], paddings, steps[1])
+        y: Tensor = _conv(batched, weight, bias, steps[0], paddings, steps[1])
     else:
         x_padded, even = _with_even_padding(batched, paddings)
         groups = batched.shape[1]
