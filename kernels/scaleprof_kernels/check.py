@@ -179,12 +179,14 @@ def in_float64(operation: Operation, problem: Problem, *tensors: Tensor) -> Tens
 
 
 def _with_torch(operation: Operation, problem: Problem, *tensors: Tensor) -> Tensor:
-    geometry = problem.stride, problem.padding, problem.dilation
+    stride, padding, dilation = problem.stride, problem.padding, problem.dilation
     if operation == "forward":
-        return depthwise_conv2d_reference(*tensors, *geometry)
+        x, weight, bias = tensors
+        return depthwise_conv2d_reference(x, weight, bias, stride, padding, dilation)
+    grad, other = tensors
     if operation == "input_grad":
-        return input_grad_reference(*tensors, problem.size, *geometry)
-    return weight_grad_reference(*tensors, problem.kernel, *geometry)
+        return input_grad_reference(grad, other, problem.size, stride, padding, dilation)
+    return weight_grad_reference(grad, other, problem.kernel, stride, padding, dilation)
 
 
 def worst_error(got: Tensor, want: Tensor, magnitude: Tensor) -> float:

@@ -48,8 +48,8 @@ LONG = [
     for size, kernel, dtype, batch in itertools.product(
         (7, 14, 28, 31, 56, 57, 64, 100),
         ((7, 7), (13, 13), (17, 17), (31, 31), (51, 5), (5, 51)),
-        (torch.float16, torch.bfloat16, torch.float32),
-        (1, 32, 128),
+        (torch.float16, torch.float32),
+        (1, 32),
     )
 ] + [
     problem(28, (7, 7), dtype, **change)
