@@ -73,13 +73,14 @@ def _direct_kernel(
         tl.store(y_base + out_row * y_t, y, mask=inside & (out_row < out_t))
 
 
-def plan_direct(problem: Problem, *, turned: bool, has_bias: bool) -> Launch:
+def plan_direct(problem: Problem, *, turned: bool, has_bias: bool, capability: int) -> Launch:
     """Return the launch of the direct kernel.
 
     Args:
         problem: What is convolved.
         turned: Whether the filters are turned by half a turn.
         has_bias: Whether a bias is added.
+        capability: The generation of the GPU, which makes no difference here.
     """
     axes = Axes(problem)
     return Launch(

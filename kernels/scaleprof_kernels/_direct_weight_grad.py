@@ -71,8 +71,8 @@ def _direct_weight_grad_kernel(
         tl.store(p_base + i * w_t, tl.sum(sums[i], axis=0)[None, :], mask=c < channels)
 
 
-def plan_direct_weight_grad(problem: Problem) -> tuple[Launch, int]:
-    """Return the launch, and into how many shares the images are divided."""
+def plan_direct_weight_grad(problem: Problem, *, capability: int) -> tuple[Launch, int]:
+    """Return the launch, the same on every GPU, and the number of shares it divides into."""
     axes = Axes(problem)
     programs = problem.kernel[axes.u] * axes.channel_blocks
     steps = axes.lane_blocks * axes.t_blocks

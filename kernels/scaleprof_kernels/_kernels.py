@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ._direct import plan_direct
 from ._direct_weight_grad import plan_direct_weight_grad
-from ._launch import Launch
+from ._launch import Launch, capability_of
 from ._problem import Operation, Problem
 from ._toeplitz import plan_toeplitz
 from ._toeplitz_weight_grad import plan_toeplitz_weight_grad
@@ -33,7 +33,12 @@ def convolve(
         The output, channels last only from the direct kernel.
     """
     problem = _as_run(variant, problem)
-    launch = CONVOLUTIONS[variant](problem, turned=turned, has_bias=bias is not None)
+    launch = CONVOLUTIONS[variant](
+        problem,
+        turned=turned,
+        has_bias=bias is not None,
+        capability=capability_of(x.device),
+    )
     shape = (problem.batch, problem.channels, *problem.out_size)
     y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=problem.memory_format)
     launch.run(
@@ -49,7 +54,7 @@ def convolve(
 def weight_gradient(variant: str, problem: Problem, x: Tensor, grad: Tensor) -> Tensor:
     """Compute the gradient of the filters on a Triton kernel; the arguments are as above."""
     problem = _as_run(variant, problem)
-    launch, splits = WEIGHT_GRADS[variant](problem)
+    launch, splits = WEIGHT_GRADS[variant](problem, capability=capability_of(x.device))
     shares = x.new_empty(
         (splits, problem.channels, 1, *problem.kernel), dtype=launch.pointers["p_ptr"]
     )
@@ -61,14 +66,18 @@ def weight_gradient(variant: str, problem: Problem, x: Tensor, grad: Tensor) -> 
     return shares.sum(0).to(x.dtype)
 
 
-def launches(variant: str, operation: Operation, problem: Problem) -> Launch:
-    """Return the launch of a variant for an operation on a problem, without running it."""
+def launches(variant: str, operation: Operation, problem: Problem, *, capability: int) -> Launch:
+    """Return the launch of a variant on a generation of GPUs, without running it."""
     problem = _as_run(variant, problem)
     if operation == "weight_grad":
-        return WEIGHT_GRADS[variant](problem)[0]
-    if operation == "input_grad":
-        return CONVOLUTIONS[variant](problem.transposed(), turned=True, has_bias=False)
-    return CONVOLUTIONS[variant](problem, turned=False, has_bias=True)
+        return WEIGHT_GRADS[variant](problem, capability=capability)[0]
+    turned = operation == "input_grad"
+    return CONVOLUTIONS[variant](
+        problem.transposed() if turned else problem,
+        turned=turned,
+        has_bias=not turned,
+        capability=capability,
+    )
 
 
 def _as_run(variant: str, problem: Problem) -> Problem:

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_HOPPER = 90
+# from here on, four warps together multiply what lies in shared memory; before, each warp holds
+# both sides of its products in registers, and has room for fewer sums
+HOPPER = 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,6 @@ class Launch:
         constants: Compile-time arguments; each set of values is a compilation of its own.
         num_warps: Warps per program.
         num_stages: Loads that are under way at once in a loop.
-        on_tensor_cores: Whether it is made of products on tensor cores.
     """
 
     kernel: Any
@@ -32,18 +33,16 @@ class Launch:
     constants: dict[str, int]
     num_warps: int
     num_stages: int = 3
-    on_tensor_cores: bool = False
 
-    def options(self, capability: int) -> dict[str, int]:
-        """Return how to compile it for a generation of GPUs, such as 90.
+    @property
+    def options(self) -> dict[str, int]:
+        """Return how to compile it.
 
-        Before Hopper both sides of a product lie in registers, so they are spread over twice the
-        warps. Kernels ask for fused multiply-adds by name, so the default of that option, which
-        differs between versions of Triton, makes no difference.
+        Kernels ask for fused multiply-adds by name, so the default of that option, which differs
+        between versions of Triton, makes no difference.
         """
-        spread = 2 if self.on_tensor_cores and capability < _HOPPER else 1
         return {
-            "num_warps": self.num_warps * spread,
+            "num_warps": self.num_warps,
             "num_stages": self.num_stages,
             "enable_fp_fusion": False,
         }
@@ -52,15 +51,15 @@ class Launch:
         """Run on the device of the tensors."""
         device = next(iter(tensors.values())).device
         guard: AbstractContextManager[Any] = nullcontext()
-        capability = _HOPPER
         if device.type == "cuda":
             guard = torch.cuda.device(device)
-            major, minor = torch.cuda.get_device_capability(device)
-            capability = 10 * major + minor
         with guard:
-            self.kernel[(self.grid,)](
-                **tensors,
-                **self.integers,
-                **self.constants,
-                **self.options(capability),
-            )
+            self.kernel[(self.grid,)](**tensors, **self.integers, **self.constants, **self.options)
+
+
+def capability_of(device: torch.device) -> int:
+    """Return the generation of a GPU, such as 90; for the interpreter on a CPU, the newest."""
+    if device.type != "cuda":
+        return HOPPER
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor

@@ -68,7 +68,7 @@ def compile_for(launch: Launch, capability: int) -> Compiled:
     built = triton.compile(
         source,
         target=GPUTarget("cuda", capability, _WARP),
-        options=launch.options(capability),
+        options=launch.options,
     )
     return _read(built.asm["cubin"], capability, built.metadata.shared)
 

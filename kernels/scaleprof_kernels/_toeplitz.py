@@ -22,7 +22,7 @@ import math
 import triton
 import triton.language as tl
 
-from ._launch import Launch
+from ._launch import HOPPER, Launch
 from ._problem import Problem
 from ._window import WIDEST_LOAD, Window, blocks, power_of_two, window_of
 
@@ -93,13 +93,14 @@ def _toeplitz_kernel(
     tl.store(y_base + out_row * out_w + out_col, y.to(y_ptr.dtype.element_ty), mask=ok)
 
 
-def plan_toeplitz(problem: Problem, *, turned: bool, has_bias: bool) -> Launch:
+def plan_toeplitz(problem: Problem, *, turned: bool, has_bias: bool, capability: int) -> Launch:
     """Return the launch of the band matrix product.
 
     Args:
         problem: What is convolved.
         turned: Whether the filters are turned by half a turn.
         has_bias: Whether a bias is added.
+        capability: The generation of the GPU, such as 90.
     """
     window = window_of(problem)
     assert window is not None
@@ -108,7 +109,8 @@ def plan_toeplitz(problem: Problem, *, turned: bool, has_bias: bool) -> Launch:
     col_blocks = blocks(out_w, window.block)
     total = blocks(out_h, rows) * problem.batch * col_blocks
     band = window.length * rows * window.block
-    block_m = _block_m(total, most=128 if window.align == 1 or band > _LARGE_BAND else 256)
+    most = 128 if window.align == 1 or band > _LARGE_BAND else 256
+    block_m = _block_m(total, most=most if capability >= HOPPER else most // 2)
     tiles = blocks(total, block_m)
     sums = block_m * rows * window.block
     singles = block_m * window.length if window.align == 1 else 0
@@ -130,7 +132,6 @@ def plan_toeplitz(problem: Problem, *, turned: bool, has_bias: bool) -> Launch:
             "BLOCK_K": window.length, "ALIGN": window.align,
             "ALIGN_OUT": math.gcd(out_w, WIDEST_LOAD), "HAS_BIAS": has_bias,
         },
-        on_tensor_cores=True,
         num_warps=8 if sums > _MOST_SUMS or band > _LARGE_BAND or singles > _MOST_SINGLES else 4,
     )  # fmt: skip
 

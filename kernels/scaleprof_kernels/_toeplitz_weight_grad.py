@@ -17,7 +17,7 @@ import torch
 import triton
 import triton.language as tl
 
-from ._launch import Launch
+from ._launch import HOPPER, Launch
 from ._problem import Problem
 from ._window import WIDEST_LOAD, blocks, power_of_two, window_of
 
@@ -81,8 +81,8 @@ def _toeplitz_weight_grad_kernel(
     tl.store(p_base + tap_h * taps_w + j, taps, mask=(tap_h < taps_h) & (j < taps_w))
 
 
-def plan_toeplitz_weight_grad(problem: Problem) -> tuple[Launch, int]:
-    """Return the launch, and into how many shares the images are divided."""
+def plan_toeplitz_weight_grad(problem: Problem, *, capability: int) -> tuple[Launch, int]:
+    """Return the launch on a generation of GPUs, and the number of shares it divides into."""
     window = window_of(problem)
     assert window is not None
     (out_h, out_w), (taps_h, taps_w) = problem.out_size, problem.kernel
@@ -115,7 +115,6 @@ def plan_toeplitz_weight_grad(problem: Problem) -> tuple[Launch, int]:
             "BLOCK_B": window.block, "BLOCK_K": window.length, "BLOCK_J": power_of_two(taps_w),
             "ALIGN": window.align, "ALIGN_OUT": math.gcd(out_w, WIDEST_LOAD),
         },
-        on_tensor_cores=True,
-        num_warps=4,
+        num_warps=4 if capability >= HOPPER else 8,
     )  # fmt: skip
     return launch, splits

@@ -173,6 +173,14 @@ def _event() -> torch.cuda.Event:
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
+def origin() -> str:
+    """Return where and with what a measurement made now is made."""
+    import triton
+
+    name = torch.cuda.get_device_name()
+    return f"measured on {name}, torch {torch.__version__}, triton {triton.__version__}"
+
+
 def measured_choices(timings: list[Timing], *, origin: str) -> list[Choice]:
     """Return an entry of the table of choices for each problem: what was fastest there.
 

@@ -8,6 +8,7 @@ filters.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,11 +28,17 @@ _BOUNDS = {torch.float16: 1.0, torch.bfloat16: 1.0, torch.float32: 4.0}
 _HALF, _BRAIN, _SINGLE = torch.float16, torch.bfloat16, torch.float32
 
 
-def _case(size: tuple[int, int], kernel: tuple[int, int], **given: object) -> Problem:
-    """A problem of two images, three channels and padding that keeps the size, unless given."""
-    even = (kernel[0] // 2, kernel[0] // 2, kernel[1] // 2, kernel[1] // 2)
-    defaults = {"batch": 2, "channels": 3, "padding": even, "dtype": _HALF}
-    return Problem(size=size, kernel=kernel, **{**defaults, **given})  # type: ignore[arg-type]
+def same_size(*, dilation: tuple[int, int] = (1, 1), **given: Any) -> Problem:
+    """Return a problem whose padding keeps the size at stride one, if its filter is odd."""
+    rows, columns = (d * (k - 1) // 2 for d, k in zip(dilation, given["kernel"], strict=True))
+    defaults = {"padding": (rows, rows, columns, columns), "dilation": dilation}
+    return Problem(**{**defaults, **given})
+
+
+def _case(size: tuple[int, int], kernel: tuple[int, int], **given: Any) -> Problem:
+    """A problem of two images and three channels in float16, unless given."""
+    defaults = {"batch": 2, "channels": 3, "dtype": _HALF}
+    return same_size(size=size, kernel=kernel, **{**defaults, **given})
 
 
 # each differs from the others in what it makes a kernel do

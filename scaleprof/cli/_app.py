@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ..errors import ScaleprofError
-from . import build, count, knobs, profile, scale, schema, select
+from . import build, count, kernels, knobs, profile, scale, schema, select
 
 app = typer.Typer(
     name="scaleprof",
@@ -24,6 +24,7 @@ app.command()(build.build)
 app.command()(count.count)
 app.command()(knobs.knobs)
 app.command()(scale.scale)
+app.add_typer(kernels.app, name="kernels")
 app.command()(schema.schema)
 
 PROGRAM_FAILED = 4
