@@ -8,9 +8,12 @@ from ._window import blocks, power_of_two
 WARPS = 4
 # one element per thread of four warps leaves room for 14 outputs and 51 weights in registers
 _LANES = 128
-# outputs along the unrolled axis; with a step between taps or outputs, few inputs meet twice
+# outputs along the unrolled axis: fewer where many taps need the registers, or where a step
+# between taps or outputs lets few inputs meet twice
 _OUTPUTS = 14
+_OUTPUTS_OF_MANY_TAPS = 10
 _OUTPUTS_APART = 4
+_MANY_TAPS = 17
 # inputs × outputs that a program is unrolled over; beyond, compiling takes many seconds
 _MAX_UNROLLED = 1024
 
@@ -39,7 +42,9 @@ class Axes:
     def block_t(self) -> int:
         """Outputs of a program along the tuple axis, so that the last program has few to spare."""
         length = self.problem.out_size[self.t]
-        most = _OUTPUTS if self.problem.is_plain else _OUTPUTS_APART
+        most = _OUTPUTS_OF_MANY_TAPS if self.problem.kernel[self.t] > _MANY_TAPS else _OUTPUTS
+        if not self.problem.is_plain:
+            most = _OUTPUTS_APART
         return blocks(length, blocks(length, most))
 
     @property
@@ -54,8 +59,10 @@ class Axes:
 
     @property
     def fits(self) -> bool:
-        """Whether a program is not unrolled too far."""
+        """Whether a program is unrolled into what a compiler and its registers can bear."""
         p, t = self.problem, self.t
+        if p.kernel[t] > _MANY_TAPS and not p.is_plain:
+            return False
         inputs = (self.block_t - 1) * p.stride[t] + (p.kernel[t] - 1) * p.dilation[t] + 1
         return inputs * self.block_t <= _MAX_UNROLLED
 

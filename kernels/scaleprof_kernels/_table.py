@@ -1,5 +1,6 @@
 """Timings and verdicts as plain text."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from ._problem import Problem
@@ -78,9 +79,8 @@ def verdicts_table(verdicts: Sequence[Verdict]) -> str:
 
 
 def _severity(verdict: Verdict) -> float:
-    ratio = verdict.error / verdict.bound
     # a NaN is the worst there is
-    return ratio if ratio == ratio else float("inf")
+    return math.inf if math.isnan(verdict.error) else verdict.error / verdict.bound
 
 
 def _failed(verdicts: Iterable[Verdict]) -> list[tuple[str, ...]]:

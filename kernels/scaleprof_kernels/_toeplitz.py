@@ -32,7 +32,7 @@ _BLOCKS_M = (256, 128, 64, 32, 16)
 # addresses of inputs that are loaded one by one. The last two also leave room for fewer blocks
 _MOST_SUMS = 128 * 64
 _LARGE_BAND = 32 * 128
-_MOST_SINGLES = 64 * 32
+_MOST_SINGLES = 32 * 32
 # a row of the filter that no row of the window reaches
 
 _FAR = tl.constexpr(1 << 30)
