@@ -30,8 +30,9 @@ def convolve(
         turned: Whether the filters are turned by half a turn.
 
     Returns:
-        The output, channels last only from the direct kernel.
+        The output, in the problem's order of memory.
     """
+    wanted = problem.memory_format
     problem = _as_run(variant, problem)
     launch = CONVOLUTIONS[variant](
         problem,
@@ -48,7 +49,7 @@ def convolve(
         b_ptr=weight if bias is None else bias.contiguous(),
         y_ptr=y,
     )
-    return y
+    return y.contiguous(memory_format=wanted)
 
 
 def weight_gradient(variant: str, problem: Problem, x: Tensor, grad: Tensor) -> Tensor:

@@ -90,28 +90,31 @@ def _with(variant: str, operation: Operation, problem: Problem) -> Contender:
     return lambda *tensors: run_variant(variant, operation, problem, *tensors)
 
 
-def bench(operation: Operation, problem: Problem, *, compilers: bool = False) -> Iterator[Timing]:
-    """Time every contender on a problem, and a copy of its input to its output.
+def bench(operation: Operation, problem: Problem) -> Iterator[Timing]:
+    """Time every contender on a problem, and a copy of its input.
 
     Args:
         operation: Forward or one of the gradients.
         problem: What to compute.
-        compilers: Whether torch's compiler contends too, which takes it seconds to minutes.
 
     Yields:
         A timing for each.
     """
     sets = _input_sets(operation, problem)
     yield _timed("copy", operation, problem, _copy, sets)
-    found = contenders(operation, problem)
-    if compilers and operation == "forward":
-        found |= compiled_contenders(problem)
-    for name, contender in found.items():
+    for name, contender in contenders(operation, problem).items():
         inputs = sets
         if name.startswith("torch"):
             kind = torch.channels_last if name == "torch NHWC" else torch.contiguous_format
             inputs = [_in_order(tensors, kind) for tensors in sets]
         yield _timed(name, operation, problem, contender, inputs)
+
+
+def bench_compilers(problem: Problem) -> Iterator[Timing]:
+    """Time torch's compiler, forward; it takes seconds to minutes to compile."""
+    sets = _input_sets("forward", problem)
+    for name, contender in compiled_contenders(problem).items():
+        yield _timed(name, "forward", problem, contender, sets)
 
 
 def _copy(first: Tensor, *_: Tensor) -> Tensor:

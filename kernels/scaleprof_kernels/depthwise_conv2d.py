@@ -26,6 +26,7 @@ differentiation: the gradient of each is made of the other two.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -56,7 +57,9 @@ def input_grad_reference(
     grad: Tensor, weight: Tensor, size: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Tensor:
     """Return the gradient of the input, of height and width `size`, with torch."""
-    x = grad.new_empty(1).expand(*grad.shape[:2], *size)
+    # never read; torch asks it for its shape and order of memory
+    shape, kind = (*grad.shape[:2], *size), memory_format(grad)
+    x = torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=kind)
     x_padded, even = _with_even_padding(x, padding)
     wanted = (True, False, False)
     padded = _torch_gradients(grad, x_padded, weight, stride, even, dilation, wanted)[0]
@@ -111,22 +114,20 @@ def _forward_cuda(
         return depthwise_conv2d_reference(x, weight, bias, stride, padding, dilation)
     from ._kernels import convolve
 
-    y = convolve(variant, problem, x, weight, bias, turned=False)
-    return y.contiguous(memory_format=memory_format(x))
+    return convolve(variant, problem, x, weight, bias, turned=False)
 
 
 def _input_grad_cuda(
     grad: Tensor, weight: Tensor, size: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Tensor:
-    like_x = grad.new_empty((1,)).expand(*grad.shape[:2], *size)
-    problem = _problem(like_x, weight.shape[2:], stride, padding, dilation, layout_of=grad)
+    problem = _problem(grad, weight.shape[2:], stride, padding, dilation)
+    problem = replace(problem, size=(size[0], size[1]))
     variant = _variant("input_grad", problem)
     if variant == "torch":
         return input_grad_reference(grad, weight, size, stride, padding, dilation)
     from ._kernels import convolve
 
-    y = convolve(variant, problem.transposed(), grad, weight, None, turned=True)
-    return y.contiguous(memory_format=memory_format(grad))
+    return convolve(variant, problem.transposed(), grad, weight, None, turned=True)
 
 
 def _weight_grad_cuda(
@@ -141,14 +142,7 @@ def _weight_grad_cuda(
     return weight_gradient(variant, problem, x, grad)
 
 
-def _problem(
-    x: Tensor,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    layout_of: Tensor | None = None,
-) -> Problem:
+def _problem(x: Tensor, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Problem:
     batch, channels, height, width = x.shape
     top, bottom, left, right = padding
     return Problem(
@@ -160,7 +154,7 @@ def _problem(
         padding=(top, bottom, left, right),
         dilation=(dilation[0], dilation[1]),
         dtype=x.dtype,
-        channels_last=is_channels_last(x if layout_of is None else layout_of),
+        channels_last=is_channels_last(x),
     )
 
 

@@ -71,7 +71,7 @@ def bench(
     from scaleprof_kernels import write_choices
     from scaleprof_kernels._table import failures, timings_table
     from scaleprof_kernels.bench import bench as run_bench
-    from scaleprof_kernels.bench import measured_choices, origin
+    from scaleprof_kernels.bench import bench_compilers, measured_choices, origin
     from scaleprof_kernels.check import OPERATIONS, same_size
 
     problem = same_size(
@@ -84,7 +84,9 @@ def bench(
         dtype=getattr(torch, dtype),
         channels_last=channels_last,
     )
-    timings = [t for o in OPERATIONS for t in run_bench(o, problem, compilers=compilers)]
+    timings = [timing for o in OPERATIONS for timing in run_bench(o, problem)]
+    if compilers:
+        timings += bench_compilers(problem)
     typer.echo(timings_table(timings))
     for line in failures(timings):
         typer.echo(f"warning: {line}", err=True)
