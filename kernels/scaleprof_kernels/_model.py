@@ -54,8 +54,8 @@ def _work(launch: Launch) -> tuple[float, int]:
     """Turns of the loop in all programs together, and FLOPs of tensor cores in each."""
     i, c = launch.integers, launch.constants
     if "BLOCK_M" in c:
-        flops = 2 * c["BLOCK_M"] * c["BLOCK_K"] * c["BLOCK_R"] * c["BLOCK_B"]
-        return i["channels"] * sum(_rows(launch, tile) for tile in range(i["tiles"])), flops
+        flops = 2 * c["BLOCK_M"] * c["BLOCK_K"] * c["BLOCK_Q"] * c["BLOCK_R"] * c["BLOCK_B"]
+        return i["channels"] * sum(_turns(launch, tile) for tile in range(i["tiles"])), flops
     if "BLOCK_I" in c:
         reduced = c["BLOCK_N"] * c["BLOCK_H"]
         flops = 2 * reduced * c["BLOCK_I"] * c["BLOCK_K"] * c["BLOCK_B"]
@@ -66,12 +66,13 @@ def _work(launch: Launch) -> tuple[float, int]:
     return launch.grid * i["taps_u"], 0
 
 
-def _rows(launch: Launch, tile: int) -> int:
-    """Rows of the window that a program looks at: those in the image for one of its blocks."""
+def _turns(launch: Launch, tile: int) -> int:
+    """Turns that take a program through the rows of its windows that lie in the image."""
     i, c = launch.integers, launch.constants
     per_row = i["batch"] * i["col_blocks"]
     first = tile * c["BLOCK_M"]
     last = min(first + c["BLOCK_M"], i["total"]) - 1
     begin = max(0, i["pad_h"] - last // per_row * c["BLOCK_R"])
     end = i["height"] + i["pad_h"] - first // per_row * c["BLOCK_R"]
-    return max(0, min(c["BLOCK_R"] + i["taps_h"] - 1, end) - begin)
+    rows = max(0, min(c["BLOCK_R"] + i["taps_h"] - 1, end) - begin)
+    return -(-rows // c["BLOCK_Q"])

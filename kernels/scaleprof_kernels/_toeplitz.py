@@ -32,9 +32,10 @@ _BLOCKS_M = (256, 128, 64, 32, 16)
 # addresses of inputs that are loaded one by one. The last two also leave room for fewer blocks
 _MOST_SUMS = 128 * 64
 _LARGE_BAND = 32 * 128
+# of which they keep two, so that two rows of the window share the waiting for a product
+_SMALL_BAND = 32 * 64
 _MOST_SINGLES = 32 * 32
-# a row of the filter that no row of the window reaches
-
+# a row that is not there
 _FAR = tl.constexpr(1 << 30)
 
 
@@ -44,7 +45,7 @@ def _toeplitz_kernel(
     batch, channels, height, width, out_h, out_w, pad_h, taps_h, taps_w, w_h, w_w, w_origin,
     first_col, first_tap, col_blocks, total, tiles,
     BLOCK_M: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_K: tl.constexpr,
-    ALIGN: tl.constexpr, ALIGN_OUT: tl.constexpr, HAS_BIAS: tl.constexpr,
+    BLOCK_Q: tl.constexpr, ALIGN: tl.constexpr, ALIGN_OUT: tl.constexpr, HAS_BIAS: tl.constexpr,
 ):  # fmt: skip
     # multiples of ALIGN by construction; said again, the compiler makes the loads that wide
     width = width // ALIGN * ALIGN
@@ -58,16 +59,21 @@ def _toeplitz_kernel(
     n = (m % per_row // col_blocks).to(tl.int64)
     col0 = m % col_blocks * BLOCK_B
 
-    a = tl.arange(0, BLOCK_K)
+    # a step takes BLOCK_Q rows of the window, one after the other
+    a = tl.arange(0, BLOCK_Q * BLOCK_K) % BLOCK_K
+    d = tl.arange(0, BLOCK_Q * BLOCK_K) // BLOCK_K
     cols = col0[:, None] + first_col + a[None, :]
-    cols_ok = (cols >= 0) & (cols < width) & (m < total)[:, None]
-    x_base = x_ptr + ((n * channels + c) * height * width)[:, None]
+    rows = (row0 - pad_h)[:, None] + d[None, :]
+    x_base = x_ptr + ((n * channels + c) * height * width)[:, None] + (rows * width + cols)
+    # a column beside the image lies in a row that is never in it
+    rows = tl.where((cols >= 0) & (cols < width) & (m < total)[:, None], rows, _FAR)
     r = tl.arange(0, BLOCK_R * BLOCK_B) // BLOCK_B
     b = tl.arange(0, BLOCK_R * BLOCK_B) % BLOCK_B
     tap_w = a[:, None] - b[None, :] + first_tap
-    # a column that no tap reaches gets a row that is never reached
-    reach = tl.where((tap_w >= 0) & (tap_w < taps_w), r[None, :], _FAR)
-    tap = tap_w * w_w - r[None, :] * w_h
+    tap_h = d[:, None] - r[None, :]
+    tap = tap_h * w_h + tap_w * w_w
+    # a column that no tap reaches lies in a row of the filter that does not exist
+    tap_h = tl.where((tap_w >= 0) & (tap_w < taps_w), tap_h, _FAR)
     w_base = w_ptr + w_origin + c * taps_h * taps_w
 
     # rows of the window that lie in the image for some block of this program
@@ -75,12 +81,11 @@ def _toeplitz_kernel(
     begin = tl.maximum(0, pad_h - last // per_row * BLOCK_R)
     end = tl.minimum(BLOCK_R + taps_h - 1, height + pad_h - first // per_row * BLOCK_R)
     y = tl.zeros((BLOCK_M, BLOCK_R * BLOCK_B), dtype=tl.float32)
-    for q in range(begin, end):
-        row = (row0 - pad_h + q)[:, None]
-        ok = cols_ok & (row >= 0) & (row < height)
-        x = tl.load(x_base + row * width + cols, mask=ok, other=0.0)
+    for q in range(begin, end, BLOCK_Q):
         # one comparison for both ends: below zero is far above as an unsigned number
-        ok = (q - reach).to(tl.uint32, bitcast=True) < tl.cast(taps_h, tl.uint32)
+        ok = (rows + q).to(tl.uint32, bitcast=True) < tl.cast(height, tl.uint32)
+        x = tl.load(x_base + q * width, mask=ok, other=0.0)
+        ok = (tap_h + q).to(tl.uint32, bitcast=True) < tl.cast(taps_h, tl.uint32)
         band = tl.load(w_base + q * w_h + tap, mask=ok, other=0.0)
         y = tl.dot(x, band, y)
 
@@ -109,8 +114,9 @@ def plan_toeplitz(problem: Problem, *, turned: bool, has_bias: bool, capability:
     col_blocks = blocks(out_w, window.block)
     total = blocks(out_h, rows) * problem.batch * col_blocks
     band = window.length * rows * window.block
+    hopper = capability >= HOPPER
     most = 128 if window.align == 1 or band > _LARGE_BAND else 256
-    block_m = _block_m(total, most=most if capability >= HOPPER else most // 2)
+    block_m = _block_m(total, most=most if hopper else most // 2)
     tiles = blocks(total, block_m)
     sums = block_m * rows * window.block
     singles = block_m * window.length if window.align == 1 else 0
@@ -130,6 +136,7 @@ def plan_toeplitz(problem: Problem, *, turned: bool, has_bias: bool, capability:
         constants={
             "BLOCK_M": block_m, "BLOCK_R": rows, "BLOCK_B": window.block,
             "BLOCK_K": window.length, "ALIGN": window.align,
+            "BLOCK_Q": 2 if band <= _SMALL_BAND and window.align > 1 and hopper else 1,
             "ALIGN_OUT": math.gcd(out_w, WIDEST_LOAD), "HAS_BIAS": has_bias,
         },
         num_warps=8 if sums > _MOST_SUMS or band > _LARGE_BAND or singles > _MOST_SINGLES else 4,

@@ -65,8 +65,10 @@ def _toeplitz_weight_grad_kernel(
         ok = (n < batch - image) & (h < out_h - out_row) & (b < out_w - out_col)
         g = tl.load(g_base + g_offset, mask=ok, other=0.0)
         x_base = x_ptr + (plane * height + row) * width + col
-        ok = (h + i >= -row) & (h + i < height - row) & (n < batch - image)
-        x = tl.load(x_base + x_offset, mask=ok & (a >= -col) & (a < width - col), other=0.0)
+        # one comparison for both ends: below zero is far above as an unsigned number
+        ok = (h + i + row).to(tl.uint32, bitcast=True) < tl.cast(height, tl.uint32)
+        ok &= (a + col).to(tl.uint32, bitcast=True) < tl.cast(width, tl.uint32)
+        x = tl.load(x_base + x_offset, mask=ok & (n < batch - image), other=0.0)
         sums = tl.dot(tl.trans(x), g, sums)
 
     # tap (i, j) is the sum of the diagonal a = b + j - first_tap of block i
