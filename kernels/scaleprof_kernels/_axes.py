@@ -8,12 +8,11 @@ from ._window import blocks, power_of_two
 WARPS = 4
 # one element per thread of four warps leaves room for 14 outputs and 51 weights in registers
 _LANES = 128
-# outputs along the unrolled axis: fewer where many taps need the registers, or where a step
-# between taps or outputs lets few inputs meet twice
+# outputs along the unrolled axis; with a step between taps or outputs, few inputs meet twice
 _OUTPUTS = 14
-_OUTPUTS_OF_MANY_TAPS = 10
 _OUTPUTS_APART = 4
-_MANY_TAPS = 17
+# taps along it whose weights or sums are in registers at once
+_TAPS = 17
 # inputs × outputs that a program is unrolled over; beyond, compiling takes many seconds
 _MAX_UNROLLED = 1024
 
@@ -42,10 +41,18 @@ class Axes:
     def block_t(self) -> int:
         """Outputs of a program along the tuple axis, so that the last program has few to spare."""
         length = self.problem.out_size[self.t]
-        most = _OUTPUTS_OF_MANY_TAPS if self.problem.kernel[self.t] > _MANY_TAPS else _OUTPUTS
-        if not self.problem.is_plain:
-            most = _OUTPUTS_APART
+        most = _OUTPUTS if self.problem.is_plain else _OUTPUTS_APART
         return blocks(length, blocks(length, most))
+
+    @property
+    def tap_blocks(self) -> int:
+        """Parts into which the taps along the tuple axis are divided."""
+        return blocks(self.problem.kernel[self.t], _TAPS)
+
+    @property
+    def taps(self) -> int:
+        """Taps of a part, so that the last has few to spare."""
+        return blocks(self.problem.kernel[self.t], self.tap_blocks)
 
     @property
     def block_c(self) -> int:
@@ -59,11 +66,9 @@ class Axes:
 
     @property
     def fits(self) -> bool:
-        """Whether a program is unrolled into what a compiler and its registers can bear."""
+        """Whether a program is not unrolled too far."""
         p, t = self.problem, self.t
-        if p.kernel[t] > _MANY_TAPS and not p.is_plain:
-            return False
-        inputs = (self.block_t - 1) * p.stride[t] + (p.kernel[t] - 1) * p.dilation[t] + 1
+        inputs = (self.block_t - 1) * p.stride[t] + (self.taps - 1) * p.dilation[t] + 1
         return inputs * self.block_t <= _MAX_UNROLLED
 
     @property
@@ -88,7 +93,8 @@ class Axes:
             "batch": p.batch, "channels": p.channels, "in_t": p.size[t], "in_u": p.size[u],
             "out_t": p.out_size[t], "out_u": p.out_size[u], "pad_t": p.padding[2 * t],
             "pad_u": p.padding[2 * u], "stride_u": p.stride[u], "dilation_u": p.dilation[u],
-            "taps_u": p.kernel[u], "lane_blocks": self.lane_blocks, "t_blocks": self.t_blocks,
+            "taps_t": p.kernel[t], "taps_u": p.kernel[u], "tap_blocks": self.tap_blocks,
+            "lane_blocks": self.lane_blocks, "t_blocks": self.t_blocks,
         }  # fmt: skip
         return {**sizes, **self._strides("x", p.size), **self._strides("y", p.out_size)}
 
@@ -128,7 +134,7 @@ class Axes:
         return {
             "STRIDE_T": p.stride[t],
             "DILATION_T": p.dilation[t],
-            "TAPS_T": p.kernel[t],
+            "TAPS_T": self.taps,
             "BLOCK_T": self.block_t,
             "BLOCK_L": self.block_l,
             "BLOCK_C": self.block_c,

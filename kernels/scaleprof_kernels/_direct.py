@@ -7,7 +7,7 @@ height and neighbouring lanes are neighbouring columns; in NHWC it is the width 
 channels.
 
 Per step along `u` a lane loads `BLOCK_T + TAPS_T - 1` inputs and `TAPS_T` weights, and does
-`BLOCK_T * TAPS_T` multiply-adds.
+`BLOCK_T * TAPS_T` multiply-adds. Filters of many taps along `t` are taken in parts.
 """
 
 import triton
@@ -21,8 +21,9 @@ from ._problem import Problem
 @triton.jit
 def _direct_kernel(
     x_ptr, w_ptr, b_ptr, y_ptr,
-    batch, channels, in_t, in_u, out_t, out_u, pad_t, pad_u, stride_u, dilation_u, taps_u,
-    lane_blocks, t_blocks, x_n, x_c, x_t, x_u, y_n, y_c, y_t, y_u, w_c, w_t, w_u, w_origin,
+    batch, channels, in_t, in_u, out_t, out_u, pad_t, pad_u, stride_u, dilation_u, taps_t,
+    taps_u, tap_blocks, lane_blocks, t_blocks, x_n, x_c, x_t, x_u, y_n, y_c, y_t, y_u,
+    w_c, w_t, w_u, w_origin,
     STRIDE_T: tl.constexpr, DILATION_T: tl.constexpr, TAPS_T: tl.constexpr,
     BLOCK_T: tl.constexpr, BLOCK_L: tl.constexpr, BLOCK_C: tl.constexpr, HAS_BIAS: tl.constexpr,
 ):  # fmt: skip
@@ -39,16 +40,20 @@ def _direct_kernel(
     sums = ()
     for _ in tl.static_range(BLOCK_T):
         sums = sums + (tl.zeros((BLOCK_L, BLOCK_C), dtype=tl.float32),)
-    for tap_u in range(taps_u):
+    for step in range(taps_u * tap_blocks):
+        tap_u = step // tap_blocks
+        tap_t = step % tap_blocks * TAPS_T
+        w_step = w_base + tap_t * w_t + tap_u * w_u
         weights = ()
         for i in tl.static_range(TAPS_T):
-            tap = tl.load(w_base + i * w_t + tap_u * w_u, mask=c < channels, other=0.0)
-            weights = weights + (tap.to(tl.float32),)
+            # a number per channel: the interpreter cannot mask by a scalar
+            ok = (c < channels) & (tap_t + i + 0 * c < taps_t)
+            weights = weights + (tl.load(w_step + i * w_t, mask=ok, other=0.0).to(tl.float32),)
         in_col = u * stride_u - pad_u + tap_u * dilation_u
         in_cols = inside & (in_col >= 0) & (in_col < in_u)
         for q in tl.static_range((BLOCK_T - 1) * STRIDE_T + (TAPS_T - 1) * DILATION_T + 1):
             # a row number per lane: the interpreter cannot mask by a scalar
-            in_row = t0 * STRIDE_T - pad_t + q + 0 * in_col
+            in_row = t0 * STRIDE_T - pad_t + tap_t * DILATION_T + q + 0 * in_col
             ok = in_cols & (in_row >= 0) & (in_row < in_t)
             x = tl.load(x_base + in_row * x_t + in_col * x_u, mask=ok, other=0.0).to(tl.float32)
             updated = ()
@@ -57,8 +62,8 @@ def _direct_kernel(
                 if (q - r * STRIDE_T) % DILATION_T == 0 and (
                     q >= r * STRIDE_T and q - r * STRIDE_T < TAPS_T * DILATION_T
                 ):
-                    tap = weights[(q - r * STRIDE_T) // DILATION_T]
-                    updated = updated + (tl.fma(x, tap, sums[r]),)
+                    weight = weights[(q - r * STRIDE_T) // DILATION_T]
+                    updated = updated + (tl.fma(x, weight, sums[r]),)
                 else:
                     updated = updated + (sums[r],)
             sums = updated

@@ -22,15 +22,18 @@ _PROGRAMS = 2048
 @triton.jit
 def _direct_weight_grad_kernel(
     x_ptr, g_ptr, p_ptr,
-    batch, channels, in_t, in_u, out_t, out_u, pad_t, pad_u, stride_u, dilation_u, taps_u,
-    lane_blocks, t_blocks, x_n, x_c, x_t, x_u, y_n, y_c, y_t, y_u, w_t, w_u, chunk,
+    batch, channels, in_t, in_u, out_t, out_u, pad_t, pad_u, stride_u, dilation_u, taps_t,
+    taps_u, tap_blocks, lane_blocks, t_blocks, x_n, x_c, x_t, x_u, y_n, y_c, y_t, y_u,
+    w_t, w_u, chunk,
     STRIDE_T: tl.constexpr, DILATION_T: tl.constexpr, TAPS_T: tl.constexpr,
     BLOCK_T: tl.constexpr, BLOCK_L: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     tap_u = tl.program_id(0) % taps_u
+    tap_t = tl.program_id(0) // taps_u % tap_blocks * TAPS_T
+    pid = tl.program_id(0) // taps_u // tap_blocks
     channel_blocks = tl.cdiv(channels, BLOCK_C)
-    c = tl.program_id(0) // taps_u % channel_blocks * BLOCK_C + tl.arange(0, BLOCK_C)[None, :]
-    split = tl.program_id(0) // taps_u // channel_blocks
+    c = pid % channel_blocks * BLOCK_C + tl.arange(0, BLOCK_C)[None, :]
+    split = pid // channel_blocks
     sums = ()
     for _ in tl.static_range(TAPS_T):
         sums = sums + (tl.zeros((BLOCK_L, BLOCK_C), dtype=tl.float32),)
@@ -51,7 +54,7 @@ def _direct_weight_grad_kernel(
         in_cols = inside & (col >= 0) & (col < in_u)
         x_base = x_ptr + n * x_n + c.to(tl.int64) * x_c + col * x_u
         for q in tl.static_range((BLOCK_T - 1) * STRIDE_T + (TAPS_T - 1) * DILATION_T + 1):
-            row = t0 * STRIDE_T - pad_t + q + 0 * u
+            row = t0 * STRIDE_T - pad_t + tap_t * DILATION_T + q + 0 * u
             ok = in_cols & (row >= 0) & (row < in_t)
             x = tl.load(x_base + row * x_t, mask=ok, other=0.0).to(tl.float32)
             updated = ()
@@ -66,15 +69,16 @@ def _direct_weight_grad_kernel(
                     updated = updated + (sums[i],)
             sums = updated
 
-    p_base = p_ptr + (split.to(tl.int64) * channels + c) * TAPS_T * taps_u + tap_u * w_u
+    p_base = p_ptr + (split.to(tl.int64) * channels + c) * taps_t * taps_u + tap_u * w_u
     for i in tl.static_range(TAPS_T):
-        tl.store(p_base + i * w_t, tl.sum(sums[i], axis=0)[None, :], mask=c < channels)
+        ok = (c < channels) & (tap_t + i + 0 * c < taps_t)
+        tl.store(p_base + (tap_t + i) * w_t, tl.sum(sums[i], axis=0)[None, :], mask=ok)
 
 
 def plan_direct_weight_grad(problem: Problem, *, capability: int) -> tuple[Launch, int]:
     """Return the launch, the same on every GPU, and the number of shares it divides into."""
     axes = Axes(problem)
-    programs = problem.kernel[axes.u] * axes.channel_blocks
+    programs = problem.kernel[axes.u] * axes.tap_blocks * axes.channel_blocks
     steps = axes.lane_blocks * axes.t_blocks
     chunk = blocks(steps, min(steps, blocks(_PROGRAMS, programs)))
     splits = blocks(steps, chunk)

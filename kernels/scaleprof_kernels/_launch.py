@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# from here on, four warps together multiply what lies in shared memory; before, each warp holds
-# both sides of its products in registers, and has room for fewer sums
-HOPPER = 90
+# the H100; and the first whose products are those of the A100 again, with less shared memory
+_HOPPER, _SMALL_BLACKWELL = 90, 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +59,15 @@ class Launch:
 def capability_of(device: torch.device) -> int:
     """Return the generation of a GPU, such as 90; for the interpreter on a CPU, the newest."""
     if device.type != "cuda":
-        return HOPPER
+        return _HOPPER
     major, minor = torch.cuda.get_device_capability(device)
     return 10 * major + minor
+
+
+def multiplies_from_shared_memory(capability: int) -> bool:
+    """Return whether products on tensor cores read shared memory, as on the H100.
+
+    On other GPUs each warp holds both sides of its products in registers, with room for fewer sums,
+    and some have 99 KiB of shared memory rather than 227.
+    """
+    return _HOPPER <= capability < _SMALL_BLACKWELL

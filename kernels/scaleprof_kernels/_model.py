@@ -63,7 +63,7 @@ def _work(launch: Launch) -> tuple[float, int]:
     if "chunk" in i:
         splits = -(-i["lane_blocks"] * i["t_blocks"] // i["chunk"])
         return launch.grid / splits * i["lane_blocks"] * i["t_blocks"], 0
-    return launch.grid * i["taps_u"], 0
+    return launch.grid * i["taps_u"] * i["tap_blocks"], 0
 
 
 def _turns(launch: Launch, tile: int) -> int:

@@ -10,8 +10,8 @@ the input; with the window's row `q` in `X_q[m, a]` and the block's outputs in `
 where `s` is the column of the window at which the first tap of the first output lies. One product
 serves all images and blocks of a channel, so a batch of one fills the rows of `X` too.
 
-Where the image is at most 32 wide, a block spans whole rows, the window starts at column zero,
-and the zeros that pad the image cost nothing: they are absent from `T`.
+Where the image is at most 32 wide, or 64 and the filter wide, a block spans whole rows, the window
+starts at column zero, and the zeros that pad the image cost nothing: they are absent from `T`.
 
 A NaN or infinity in the input reaches all outputs of the blocks whose window holds it, a few
 columns and rows further than the filter does, because it is multiplied by the zeros of `T`.
@@ -22,19 +22,19 @@ import math
 import triton
 import triton.language as tl
 
-from ._launch import HOPPER, Launch
+from ._launch import Launch, multiplies_from_shared_memory
 from ._problem import Problem
 from ._window import WIDEST_LOAD, Window, blocks, power_of_two, window_of
 
 # blocks per program: the more, the more often a band that was put together is used
 _BLOCKS_M = (256, 128, 64, 32, 16)
-# what four warps keep in registers, more needs eight: sums; addresses of the numbers of a band;
-# addresses of inputs that are loaded one by one. The last two also leave room for fewer blocks
+# what four warps keep in registers, more needs eight: sums; addresses of inputs that are loaded one
+# by one; addresses of the numbers of a band. The last two also leave room for fewer blocks
 _MOST_SUMS = 128 * 64
-_LARGE_BAND = 32 * 128
-# of which they keep two, so that two rows of the window share the waiting for a product
-_SMALL_BAND = 32 * 64
 _MOST_SINGLES = 32 * 32
+_LARGE_BAND = 32 * 128
+# a band so small that there is room for two: two rows of the window then wait for one product
+_SMALL_BAND = 32 * 64
 # a row that is not there
 _FAR = tl.constexpr(1 << 30)
 
@@ -114,9 +114,9 @@ def plan_toeplitz(problem: Problem, *, turned: bool, has_bias: bool, capability:
     col_blocks = blocks(out_w, window.block)
     total = blocks(out_h, rows) * problem.batch * col_blocks
     band = window.length * rows * window.block
-    hopper = capability >= HOPPER
+    roomy = multiplies_from_shared_memory(capability)
     most = 128 if window.align == 1 or band > _LARGE_BAND else 256
-    block_m = _block_m(total, most=most if hopper else most // 2)
+    block_m = _block_m(total, most=most if roomy else most // 2)
     tiles = blocks(total, block_m)
     sums = block_m * rows * window.block
     singles = block_m * window.length if window.align == 1 else 0
@@ -136,7 +136,7 @@ def plan_toeplitz(problem: Problem, *, turned: bool, has_bias: bool, capability:
         constants={
             "BLOCK_M": block_m, "BLOCK_R": rows, "BLOCK_B": window.block,
             "BLOCK_K": window.length, "ALIGN": window.align,
-            "BLOCK_Q": 2 if band <= _SMALL_BAND and window.align > 1 and hopper else 1,
+            "BLOCK_Q": 2 if band <= _SMALL_BAND and window.align > 1 and roomy else 1,
             "ALIGN_OUT": math.gcd(out_w, WIDEST_LOAD), "HAS_BIAS": has_bias,
         },
         num_warps=8 if sums > _MOST_SUMS or band > _LARGE_BAND or singles > _MOST_SINGLES else 4,

@@ -17,7 +17,7 @@ import torch
 import triton
 import triton.language as tl
 
-from ._launch import HOPPER, Launch
+from ._launch import Launch, multiplies_from_shared_memory
 from ._problem import Problem
 from ._window import WIDEST_LOAD, blocks, power_of_two, window_of
 
@@ -117,6 +117,6 @@ def plan_toeplitz_weight_grad(problem: Problem, *, capability: int) -> tuple[Lau
             "BLOCK_B": window.block, "BLOCK_K": window.length, "BLOCK_J": power_of_two(taps_w),
             "ALIGN": window.align, "ALIGN_OUT": math.gcd(out_w, WIDEST_LOAD),
         },
-        num_warps=4 if capability >= HOPPER else 8,
+        num_warps=4 if multiplies_from_shared_memory(capability) else 8,
     )  # fmt: skip
     return launch, splits

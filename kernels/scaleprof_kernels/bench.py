@@ -1,9 +1,9 @@
 """How long do the kernels take, beside torch and beside copying the same bytes?
 
-Each contender is captured in a CUDA graph that calls it on set after set of inputs, more than the
-L2 cache holds together, and keeps every output: no launch from Python and no number left over in
-the cache is timed. Replays are timed with CUDA events; the statistic is the median of replays, per
-call.
+Each contender is captured in a CUDA graph that calls it on set after set of inputs, together more
+than the L2 cache holds (unless 256 sets are less), and keeps every output: no launch from Python
+and no number left over in the cache is timed. Replays are timed with CUDA events; the
+statistic is the median of replays, per call.
 """
 
 import math
@@ -22,7 +22,8 @@ from .check import random_tensors, run_variant
 Contender = Callable[..., Tensor]
 # sets of inputs and outputs that together are so many times the L2 cache
 _CACHES = 3
-_FEWEST_CALLS, _REPLAYS, _WARM_UPS = 4, 25, 5
+_FEWEST_CALLS, _MOST_CALLS = 4, 256
+_REPLAYS, _WARM_UPS = 25, 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,8 @@ def _in_order(tensors: tuple[Tensor, ...], kind: torch.memory_format) -> tuple[T
 
 def _input_sets(operation: Operation, problem: Problem) -> list[tuple[Tensor, ...]]:
     cache = torch.cuda.get_device_properties("cuda").L2_cache_size
-    count = max(_FEWEST_CALLS, math.ceil(_CACHES * cache / problem.bytes))
+    beyond_cache = math.ceil(_CACHES * cache / problem.bytes)
+    count = min(max(_FEWEST_CALLS, beyond_cache), _MOST_CALLS)
     first = random_tensors(problem, operation, device="cuda")
     return [first, *(tuple(t.clone() for t in first) for _ in range(count - 1))]
 

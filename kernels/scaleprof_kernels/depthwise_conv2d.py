@@ -37,10 +37,13 @@ from torch.utils.flop_counter import register_flop_formula
 
 from ._arguments import as_paddings, as_pair, autocast, check_reach, check_tensors
 from ._choices import choose
+from ._launch import capability_of
 from ._problem import Operation, Problem, is_channels_last, memory_format, output_length
 
 Pair = Sequence[int]
-_HAS_TRITON = find_spec("triton") is not None
+_HAS_TRITON = find_spec("triton") is not None and torch.version.hip is None
+# the A100: older GPUs lack bfloat16 and copies to shared memory that need no register
+_OLDEST = 80
 
 
 # 1. Eager reference: the definition. Everything below must agree with it.
@@ -109,7 +112,7 @@ def _forward_cuda(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair, dilation: Pair
 ) -> Tensor:
     problem = _problem(x, weight.shape[2:], stride, padding, dilation)
-    variant = _variant("forward", problem)
+    variant = _variant("forward", problem, x.device)
     if variant == "torch":
         return depthwise_conv2d_reference(x, weight, bias, stride, padding, dilation)
     from ._kernels import convolve
@@ -122,7 +125,7 @@ def _input_grad_cuda(
 ) -> Tensor:
     problem = _problem(grad, weight.shape[2:], stride, padding, dilation)
     problem = replace(problem, size=(size[0], size[1]))
-    variant = _variant("input_grad", problem)
+    variant = _variant("input_grad", problem, grad.device)
     if variant == "torch":
         return input_grad_reference(grad, weight, size, stride, padding, dilation)
     from ._kernels import convolve
@@ -134,7 +137,7 @@ def _weight_grad_cuda(
     grad: Tensor, x: Tensor, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Tensor:
     problem = _problem(x, kernel_size, stride, padding, dilation)
-    variant = _variant("weight_grad", problem)
+    variant = _variant("weight_grad", problem, x.device)
     if variant == "torch":
         return weight_grad_reference(grad, x, kernel_size, stride, padding, dilation)
     from ._kernels import weight_gradient
@@ -158,8 +161,8 @@ def _problem(x: Tensor, kernel_size: Pair, stride: Pair, padding: Pair, dilation
     )
 
 
-def _variant(operation: Operation, problem: Problem) -> str:
-    if not _HAS_TRITON or problem.outputs == 0:
+def _variant(operation: Operation, problem: Problem, device: torch.device) -> str:
+    if not _HAS_TRITON or problem.outputs == 0 or capability_of(device) < _OLDEST:
         return "torch"
     return choose(operation, problem).variant
 

@@ -221,7 +221,7 @@ sys.modules["triton"] = None
 import torch, scaleprof_kernels
 from scaleprof_kernels.depthwise_conv2d import _problem, _variant
 problem = _problem(torch.ones(64, 384, 28, 28), (13, 13), (1, 1), (6, 6, 6, 6), (1, 1))
-assert _variant("forward", problem) == "torch"
+assert _variant("forward", problem, torch.device("cpu")) == "torch"
 y = scaleprof_kernels.depthwise_conv2d(torch.ones(1, 2, 9, 9), torch.ones(2, 1, 7, 7))
 assert y[0, 0, 4, 4] == 49
 """
