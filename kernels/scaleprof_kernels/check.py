@@ -8,6 +8,7 @@ filters.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -29,7 +30,14 @@ _HALF, _BRAIN, _SINGLE = torch.float16, torch.bfloat16, torch.float32
 
 
 def same_size(*, dilation: tuple[int, int] = (1, 1), **given: Any) -> Problem:
-    """Return a problem whose padding keeps the size at stride one, if its filter is odd."""
+    """Return a problem whose padding keeps the size at stride one, if its filter is odd.
+
+    Args:
+        dilation: Vertical and horizontal step between taps.
+        given: Other attributes of `Problem`; the dtype may be given by its name.
+    """
+    if isinstance(given.get("dtype"), str):
+        given["dtype"] = getattr(torch, given["dtype"])
     rows, columns = (d * (k - 1) // 2 for d, k in zip(dilation, given["kernel"], strict=True))
     defaults = {"padding": (rows, rows, columns, columns), "dilation": dilation}
     return Problem(**{**defaults, **given})
@@ -80,6 +88,13 @@ LARGE_CASES: dict[str, Problem] = {
     for taps in (1, 2, 3, 4, 5, 6, 7, 9, 11, 13, 15, 17, 21, 29, 31, 51)
     for dtype in ("float16", "bfloat16", "float32")
 }
+
+
+def lacking() -> str | None:
+    """Return what the kernels need and this machine lacks, or None if they can run here."""
+    if not torch.cuda.is_available():
+        return "a GPU that torch's CUDA can use"
+    return None if find_spec("triton") else "triton"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

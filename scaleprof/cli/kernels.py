@@ -66,8 +66,6 @@ def bench(
     if min(stride, dilation) < 1:
         raise InputError(f"`--stride` and `--dilation` start at 1, got {stride} and {dilation}")
     _require_gpu("kernels bench")
-    import torch
-
     from scaleprof_kernels import write_choices
     from scaleprof_kernels._table import failures, timings_table
     from scaleprof_kernels.bench import bench as run_bench
@@ -81,7 +79,7 @@ def bench(
         kernel=(rows, columns),
         stride=(stride, stride),
         dilation=(dilation, dilation),
-        dtype=getattr(torch, dtype),
+        dtype=dtype.value,
         channels_last=channels_last,
     )
     timings = [timing for o in OPERATIONS for timing in run_bench(o, problem)]
@@ -106,14 +104,13 @@ def _sizes(text: str, option: str, example: str) -> list[int]:
 
 def _require_gpu(command: str) -> None:
     """Say in one line why the kernels cannot run here, if they cannot."""
-    from importlib.util import find_spec
+    from scaleprof_kernels.check import lacking
 
-    import torch
-
-    if not torch.cuda.is_available():
+    missing = lacking()
+    if missing == "triton":
+        raise MissingExtraError(f"`{command}` needs triton", hint="pip install triton")
+    if missing:
         raise DeviceError(
-            f"`{command}` needs a GPU that torch's CUDA can use, found none",
+            f"`{command}` needs {missing}, found none",
             hint="run it where there is one; everywhere else the kernels' work is done by torch",
         )
-    if find_spec("triton") is None:
-        raise MissingExtraError(f"`{command}` needs triton", hint="pip install triton")
