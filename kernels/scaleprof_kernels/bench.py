@@ -8,7 +8,7 @@ statistic is the median of replays, per call.
 
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from ._choices import Choice, Variant, can_run, choose
 from ._problem import Operation, Problem
-from .check import random_tensors, run_variant
+from .check import KERNELS, random_tensors, run_variant
 
 Contender = Callable[..., Tensor]
 # sets of inputs and outputs that together are so many times the L2 cache
@@ -58,10 +58,11 @@ class Timing:
         return (high - low) / statistics.median(self.samples_s)
 
 
-def contenders(operation: Operation, problem: Problem) -> dict[str, Contender]:
+def contenders(
+    operation: Operation, problem: Problem, variants: Sequence[Variant] = KERNELS
+) -> dict[str, Contender]:
     """Return who can compute an operation: our kernels, and torch in both orders of memory."""
     found: dict[str, Contender] = {}
-    variants: tuple[Variant, ...] = ("toeplitz", "direct")
     for variant in variants:
         if can_run(variant, operation, problem):
             found[variant] = _with(variant, operation, problem)
@@ -91,19 +92,22 @@ def _with(variant: str, operation: Operation, problem: Problem) -> Contender:
     return lambda *tensors: run_variant(variant, operation, problem, *tensors)
 
 
-def bench(operation: Operation, problem: Problem) -> Iterator[Timing]:
+def bench(
+    operation: Operation, problem: Problem, *, variants: Sequence[Variant] = KERNELS
+) -> Iterator[Timing]:
     """Time every contender on a problem, and a copy of its input.
 
     Args:
         operation: Forward or one of the gradients.
         problem: What to compute.
+        variants: Which of our kernels contend.
 
     Yields:
         A timing for each.
     """
     sets = _input_sets(operation, problem)
     yield _timed("copy", operation, problem, _copy, sets)
-    for name, contender in contenders(operation, problem).items():
+    for name, contender in contenders(operation, problem, variants).items():
         inputs = sets
         if name.startswith("torch"):
             kind = torch.channels_last if name == "torch NHWC" else torch.contiguous_format

