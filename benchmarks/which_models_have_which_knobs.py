@@ -19,12 +19,20 @@ from collections import defaultdict
 from pathlib import Path
 
 import timm
+from msgspec.structs import replace
 from torch import nn
 from torchvision import models as torchvision_models
 
+from scaleprof.costs import count_module
 from scaleprof.errors import ScaleprofError
 from scaleprof.knobs import Knobs, find_knobs, resolve_factors
-from scaleprof.models import ConstructorCall, build_module, parse_reference, resolve_model
+from scaleprof.models import (
+    ConstructorCall,
+    build_module,
+    call_of,
+    parse_reference,
+    resolve_model,
+)
 from scaleprof.records import Variant
 
 FACTORS = {
@@ -35,6 +43,8 @@ FACTORS = {
 MIN_MOVED = 0.9
 TOLERANCE = 0.1
 MIN_CHANNELS = 24
+# of ImageNet, its larger sets and their kin
+CLASSES = (1000, 21841, 21843, 11821)
 # rounding to multiples of 8 matters least at the largest factor, and none is lost in small layers
 CHECKED_FACTOR = 2.0
 SECONDS_PER_MODEL = 90
@@ -119,41 +129,64 @@ def check_axis(knobs: Knobs, axis: str) -> str:
     by = f"{names} (own builder)" if "own builder" in str(found.how) else names
     wrong = problems(knobs, axis)
     note = f" ({found.reason})" if found.reason else ""
-    return f"**partial** {by}: {wrong}{note}" if wrong else f"ok {by}"
+    return f"**partial** {by}: {wrong}{note}" if wrong else f"ok {by}{note}"
 
 
 def problems(knobs: Knobs, axis: str) -> str | None:
-    previous = 0
+    previous, at = 0, 0.0
     for factor in sorted((*FACTORS[axis], 1.0)):
         try:
             variant = resolve_factors(knobs, **{axis: factor})
         except ScaleprofError as error:
             return f"×{factor}: {error}"
-        if variant.cost.macs <= previous and not (axis == "depth" and factor == 1.0):
+        achieved = variant.recipe.achieved[axis]
+        # stages of one block cannot shrink, and sizes stay on a grid
+        same = achieved == at and axis != "width"
+        if variant.cost.macs <= previous and not same:
             return f"×{factor}: FLOPs do not rise"
-        previous = variant.cost.macs
+        previous, at = variant.cost.macs, achieved
         if axis == "width" and factor == CHECKED_FACTOR:
             moved = share_moved(knobs, variant, factor)
             if moved < MIN_MOVED:
                 return f"×{factor}: {moved:.0%} of channel axes move by it"
+    step = knobs.axes[axis].step
+    if axis == "resolution" and step and 2 * step > knobs.inputs[0].shape[-1]:
+        return "no smaller size"
     return None
 
 
 def share_moved(knobs: Knobs, variant: Variant, factor: float) -> float:
     """Share of the channel axes that moved by the factor, up to a tolerance."""
-    recipe = variant.recipe
-    call = ConstructorCall(
-        target=recipe.target, arguments=recipe.arguments, callables=recipe.callables
-    )
-    new, fixed = shapes(call), fixed_sizes(knobs)
+    new, not_channels = shapes(call_of(variant.recipe)), sizes_of_positions(knobs)
+    fixed = {knobs.inputs[0].shape[1], *CLASSES}
     good = total = 0
     for name, shape in shapes(knobs.call).items():
         for i, size in enumerate(shape[:2]):
-            if size < MIN_CHANNELS or size in fixed or name not in new:
+            if size < MIN_CHANNELS or size in fixed or name not in new or (name, i) in not_channels:
                 continue
             total += 1
             good += abs(new[name][i] - factor * size) <= TOLERANCE * factor * size
     return good / total if total else 0.0
+
+
+def sizes_of_positions(knobs: Knobs) -> set[tuple[str, int]]:
+    """Axes of layers that are no channels: positions, and layers that compute from these alone.
+
+    The former move with the resolution; the latter's work does not grow with the batch.
+    """
+    base, found = shapes(knobs.call), set()
+    if knobs.axes["resolution"].status != "none":
+        larger = shapes(call_of(resolve_factors(knobs, resolution=2.0).recipe))
+        found |= {(n, i) for n, s in base.items() for i in (0, 1) if larger.get(n, s)[i] != s[i]}
+    once, twice = (work(knobs, batch) for batch in (1, 2))
+    return found | {(n, i) for n in base for i in (0, 1) if once.get(n) == twice.get(n)}
+
+
+def work(knobs: Knobs, batch: int) -> dict[str, int]:
+    """MACs of every module for a batch."""
+    inputs = [replace(spec, shape=(batch, *spec.shape[1:])) for spec in knobs.inputs]
+    module = build_module(knobs.call, meta=True)
+    return {m.path: m.macs for m in count_module(module, inputs, module_depth=99).modules or ()}
 
 
 def shapes(call: ConstructorCall) -> dict[str, tuple[int, ...]]:
@@ -163,10 +196,6 @@ def shapes(call: ConstructorCall) -> dict[str, tuple[int, ...]]:
         for name, module in modules
         if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d | nn.Conv1d)
     }
-
-
-def fixed_sizes(knobs: Knobs) -> set[int]:
-    return {knobs.inputs[0].shape[1], 1000, 21841, 21843, 11821}
 
 
 if __name__ == "__main__":

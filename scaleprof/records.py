@@ -204,6 +204,8 @@ class Axis(Record, frozen=True, kw_only=True):
         base: Their values in the base.
         how: How the axis was found.
         reason: Why it was not, or what limits it.
+        step: Values move in multiples of this, as far as probed: channels of width, blocks of
+            depth, pixels of resolution.
         flops_exponent: FLOPs grow with the factor to this power, as probed at factor 2.
     """
 
@@ -212,6 +214,7 @@ class Axis(Record, frozen=True, kw_only=True):
     base: dict[str, Any] = {}
     how: str | None = None
     reason: str | None = None
+    step: int | None = None
     flops_exponent: float | None = None
 
 

@@ -12,13 +12,19 @@ from ..scaling import scale_depths
 from ._effects import repeated
 from ._groups import Group, Number
 from ._knobs import Knobs
-from ._numbers import mean_ratio, scale_widths
+from ._numbers import Way, mean_ratio, scale_widths
 from ._resolution import input_sizes, resolution_step, scale_input
 
 # shares of the base's size that coarser grids go by, where 32 pixels are no legal step
 _RESOLUTION_SHARES = (8, 4, 2, 1)
 # multiples of channels: 8 suits vector units; the others are what heads and groups divide
 WIDTH_STEPS = (8, 16, 24, 32, 48, 64, 96, 128)
+# some generate their channels from two or three numbers, where only one way to round them is legal
+_STEPS: tuple[tuple[int, Way], ...] = (
+    *((step, "nearest") for step in WIDTH_STEPS),
+    (8, "down"),
+    (8, "up"),
+)
 # denominators of one factor for all sizes, which keeps every ratio between them
 _UNIFORM_DENOMINATORS = (32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 
@@ -50,10 +56,10 @@ def width_values(knobs: Knobs, factor: float, *, rounding: int) -> Mapping[str, 
     ratios between them stay what they were; then counts or sizes of heads are scaled along.
     """
     groups = _axis_groups(knobs, "width")
-    if rounding < len(WIDTH_STEPS):
-        step = WIDTH_STEPS[rounding]
-        return {g.name: list(scale_widths(g.values, factor, step)) for g in groups}
-    rounding -= len(WIDTH_STEPS)
+    if rounding < len(_STEPS):
+        step, way = _STEPS[rounding]
+        return {g.name: list(scale_widths(g.values, factor, step, way)) for g in groups}
+    rounding -= len(_STEPS)
     along = [[], *([group] for group in knobs.groups().values() if _is_heads(group))]
     if rounding >= len(along) * len(_UNIFORM_DENOMINATORS):
         return {}
@@ -85,15 +91,25 @@ def depth_values(knobs: Knobs, factor: float) -> Iterator[DepthValues]:
     if not groups or factor == 1.0:
         yield DepthValues(new={}, factor=1.0)
         return
-    seen: list[Mapping[str, Sequence[Number]]] = []
-    for spread in (_by_sum, _nearest, _upwards):
-        new = {g.name: _repeats(g, factor, spread) for g in groups}
-        if new in seen:
-            continue
-        seen.append(new)
+    if (rows := knobs.axes["depth"].base.get("rows")) is not None:
+        achieved = sum(scale_depths(rows, factor)) / sum(rows)
+        own: dict[str, list[Number]] = {group.name: [factor] for group in groups}
+        yield DepthValues(new=own if achieved != 1.0 else {}, factor=achieved)
+        return
+    for new in _repeats_at(groups, factor):
         same = all(tuple(new[g.name]) == g.values for g in groups)
         old_sum, new_sum = (sum(map(sum, vs)) for vs in ([g.values for g in groups], new.values()))
         yield DepthValues(new={} if same else new, factor=1.0 if same else new_sum / old_sum)
+
+
+def _repeats_at(groups: Sequence[Group], factor: float) -> Iterator[Mapping[str, Sequence[Number]]]:
+    """Repeats times a factor, by one way to round them after another."""
+    seen: list[Mapping[str, Sequence[Number]]] = []
+    for spread in (_by_sum, _nearest, _upwards):
+        new = {group.name: _repeats(group, factor, spread) for group in groups}
+        if new not in seen:
+            seen.append(new)
+            yield new
 
 
 def _repeats(group: Group, factor: float, spread: "_Spread") -> list[Number]:
@@ -134,11 +150,9 @@ def input_values(knobs: Knobs, factor: float) -> Iterator[InputValues]:
     old = knobs.inputs[0].shape[2:]
     groups = _axis_groups(knobs, "resolution")
     seen: list[tuple[InputSpec, ...]] = []
-    for step in (
-        resolution_step(knobs.inputs),
-        *(old[-1] // share for share in _RESOLUTION_SHARES),
-    ):
-        inputs = scale_input(knobs.inputs, factor, max(step, 1))
+    finest = knobs.axes["resolution"].step or resolution_step(knobs.inputs)
+    for step in (finest, *(old[-1] // share for share in _RESOLUTION_SHARES)):
+        inputs = scale_input(knobs.inputs, factor, max(step, finest))
         if inputs in seen:
             continue
         seen.append(inputs)

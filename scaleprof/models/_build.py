@@ -48,10 +48,10 @@ def build_module(call: ConstructorCall, *, meta: bool = False, trust: bool = Tru
     if not trust:
         check_trusted(call)
     constructor = import_target(call.target)
-    arguments = decode_arguments(call)
 
     def construct() -> Any:
-        return constructor(**arguments)
+        # modules among the arguments are built like the model
+        return constructor(**decode_arguments(call))
 
     module = build_on_meta(construct) if meta else construct()
     if not isinstance(module, nn.Module):

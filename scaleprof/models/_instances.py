@@ -9,6 +9,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from ._recorded import recorded_call
+
 
 def instance_arguments(value: Any) -> dict[str, Any] | None:
     """Return the keywords with which an object's class makes an equal object.
@@ -20,6 +22,8 @@ def instance_arguments(value: Any) -> dict[str, Any] | None:
     """
     if isinstance(value, type) or inspect.isroutine(value):
         return None
+    if (recorded := recorded_call(value)) is not None:
+        return recorded
     if dataclasses.is_dataclass(value):
         return _dataclass_arguments(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
