@@ -1,12 +1,13 @@
 """Which models have which knobs, and why the others have none.
 
-For one model of every timm module and for torchvision's classifiers, the knobs are found and
-turned: width by 0.5, 0.75, 1.25, 1.5 and 2, depth by 0.5, 1.5 and 2, resolution by 0.75, 1.25
-and 1.5. An axis is ok if every factor builds and runs on the meta device and its FLOPs rise with
-the factor, but that depth ×0.5 may leave a model as it is: stages of one block cannot shrink. Width
-×2 also moves at least 90 % of the channel axes by the factor, up to 10 %. Channel axes are inputs
-and outputs of convolutions and linear layers, without the model's own input and its classes, and
-without sizes under 24, which are counts of heads or bottlenecks of gates.
+For models of timm, torchvision, transformers and diffusers, the knobs are found and turned: width
+by 0.5, 0.75, 1.25, 1.5 and 2, depth by 0.5, 1.5 and 2, resolution by 0.75, 1.25 and 1.5. An axis is
+ok if every factor builds and runs on the meta device and its FLOPs rise with the factor, but that
+two factors may give the same model: stages of one block cannot shrink, and sizes stay on the grid
+that the model runs on. Width ×2 also moves at least 90 % of the channel axes by the factor, up to
+10 %. Channel axes are inputs and outputs of layers, without the model's own input and its classes,
+positions (which move with the resolution, or cost the same for any batch), and sizes under 24,
+which are counts of heads or bottlenecks of gates.
 
 Writes ``docs/knobs-coverage.md``; arguments name models instead of the sets, and then nothing is
 written.
@@ -20,11 +21,12 @@ from pathlib import Path
 
 import timm
 from msgspec.structs import replace
-from torch import nn
+from torch import Tensor, nn
 from torchvision import models as torchvision_models
 
 from scaleprof.costs import count_module
 from scaleprof.errors import ScaleprofError
+from scaleprof.jobs._count import model_inputs
 from scaleprof.knobs import Knobs, find_knobs, resolve_factors
 from scaleprof.models import (
     ConstructorCall,
@@ -63,6 +65,19 @@ def torchvision_classifiers() -> list[str]:
     return [f"torchvision:{n}" for n in torchvision_models.list_models(torchvision_models)]
 
 
+TRANSFORMERS = (
+    # images and video
+    "ViT DeiT Dinov2 Swin Swinv2 ConvNextV2 ResNet Segformer MobileViT Detr VideoMAE "
+    # texts
+    "Bert Roberta DistilBert Albert DebertaV2 GPT2 Llama Qwen2 T5 Bart Mamba "
+    # sound, and pairs of kinds
+    "Whisper Wav2Vec2 Hubert AST CLIP Siglip Blip Clap"
+).split()
+DIFFUSERS = (
+    "UNet2DModel UNet2DConditionModel AutoencoderKL DiTTransformer2DModel SD3Transformer2DModel"
+).split()
+
+
 def main() -> None:
     if sys.argv[1:]:
         for name in sys.argv[1:]:
@@ -72,6 +87,8 @@ def main() -> None:
     for title, names in (
         ("timm, one model of every module", timm_models()),
         ("torchvision, all classifiers", torchvision_classifiers()),
+        ("transformers, by configuration class", [f"hf:{name}Config" for name in TRANSFORMERS]),
+        ("diffusers", [f"diffusers:{name}" for name in DIFFUSERS]),
     ):
         parts.append(section(title, names))
         # written after each set, so that an interrupted run keeps what it has
@@ -106,8 +123,9 @@ def check(name: str) -> tuple[float, dict[str, str]]:
     signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(SECONDS_PER_MODEL)
     try:
-        resolved = resolve_model(parse_reference(name))
-        knobs = find_knobs(name, resolved, resolved.inputs)
+        reference = parse_reference(name)
+        resolved = resolve_model(reference)
+        knobs = find_knobs(name, resolved, model_inputs(reference, resolved, (), 1))
         seconds = time.perf_counter() - started
         return seconds, {axis: check_axis(knobs, axis) for axis in FACTORS}
     except Exception as error:  # any model may fail in any way; the table says how
@@ -169,6 +187,12 @@ def share_moved(knobs: Knobs, variant: Variant, factor: float) -> float:
     return good / total if total else 0.0
 
 
+def _has_channels(module: nn.Module) -> bool:
+    """Tell a layer between channels: not a table, whatever its class is called."""
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, Tensor) and weight.dim() > 1 and not isinstance(module, nn.Embedding)
+
+
 def sizes_of_positions(knobs: Knobs) -> set[tuple[str, int]]:
     """Axes of layers that are no channels: positions, and layers that compute from these alone.
 
@@ -191,11 +215,7 @@ def work(knobs: Knobs, batch: int) -> dict[str, int]:
 
 def shapes(call: ConstructorCall) -> dict[str, tuple[int, ...]]:
     modules = build_module(call, meta=True).named_modules()
-    return {
-        name: tuple(module.weight.shape)
-        for name, module in modules
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d | nn.Conv1d)
-    }
+    return {name: tuple(module.weight.shape) for name, module in modules if _has_channels(module)}
 
 
 if __name__ == "__main__":

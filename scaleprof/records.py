@@ -49,6 +49,8 @@ class Coverage(Record, frozen=True, kw_only=True):
         free: Calls of operators that do no multiply-adds (views, elementwise, norms, pooling, …).
         unknown: Calls of operators with neither; their MACs are missing from the total.
         unknown_output_share: Share of all output bytes that unknown operators wrote.
+        taken_as_true: Tests on values of tensors, such as ``mask.all()``, that were taken as true,
+            because counting has shapes alone.
     """
 
     status: Literal["complete", "partial"]
@@ -56,6 +58,7 @@ class Coverage(Record, frozen=True, kw_only=True):
     free: dict[str, int]
     unknown: dict[str, int]
     unknown_output_share: float
+    taken_as_true: int = 0
 
 
 class OperatorCost(Record, frozen=True, kw_only=True):

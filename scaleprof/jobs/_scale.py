@@ -8,6 +8,7 @@ from ..knobs import (
     find_knobs,
     resolve_factors,
     resolve_strategy,
+    size_factor,
 )
 from ..models import ResolvedModel, resolve_model, with_dtype
 from ..records import ScaledModel, Variant
@@ -85,6 +86,5 @@ def _one(knobs: Knobs, request: ScaleOneRequest) -> Variant:
 def _resolution_factor(knobs: Knobs, pixels: int | None) -> float:
     if pixels is None:
         return 1.0
-    if not knobs.inputs or len(knobs.inputs[0].shape) < 4:
-        raise RecipeError("cannot scale resolution: its input is not an image")
-    return pixels / knobs.inputs[0].shape[-1]
+    old = knobs.input_sizes()
+    return size_factor(old, [pixels * size // old[-1] for size in old]) if old else 1.0

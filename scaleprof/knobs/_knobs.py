@@ -8,6 +8,7 @@ from ..models import ConstructorCall
 from ..records import Axis, Cost, InputSpec
 from ._groups import Arguments, Group, Number, find_groups, turn
 from ._layers import BLOCKS, LAYERS, built, built_groups
+from ._resolution import axis_dims, input_sizes
 
 
 class Knobs(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +35,10 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
     def groups(self) -> dict[str, Group]:
         """Return the groups of numbers among the arguments, by name."""
         return find_groups(self.arguments.values) | built_groups(self.axes)
+
+    def input_sizes(self) -> tuple[int, ...]:
+        """Return the sizes of the input that the resolution turns: height and width, or length."""
+        return input_sizes(self.inputs, axis_dims(self.axes["resolution"]))
 
     def turned(
         self, new: Mapping[str, Sequence[Number]], groups: Mapping[str, Group] | None = None

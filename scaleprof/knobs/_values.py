@@ -12,8 +12,15 @@ from ..scaling import scale_depths
 from ._effects import repeated
 from ._groups import Group, Number
 from ._knobs import Knobs
-from ._numbers import Way, mean_ratio, scale_widths
-from ._resolution import input_sizes, resolution_step, scale_input
+from ._numbers import Way, scale_widths
+from ._resolution import (
+    axis_dims,
+    following_sizes,
+    input_sizes,
+    resolution_step,
+    scale_input,
+    size_factor,
+)
 
 # shares of the base's size that coarser grids go by, where 32 pixels are no legal step
 _RESOLUTION_SHARES = (8, 4, 2, 1)
@@ -144,24 +151,26 @@ _Spread = Callable[[Sequence[int], float], list[int]]
 def input_values(knobs: Knobs, factor: float) -> Iterator[InputValues]:
     """Sizes of the input times a factor, on the finest grid first."""
     same = InputValues(new={}, inputs=knobs.inputs, factor=1.0)
-    if knobs.axes["resolution"].status == "none" or factor == 1.0:
+    axis = knobs.axes["resolution"]
+    if axis.status == "none" or factor == 1.0:
         yield same
         return
-    old = knobs.inputs[0].shape[2:]
+    dims = axis_dims(axis)
+    old = input_sizes(knobs.inputs, dims)
     groups = _axis_groups(knobs, "resolution")
+    finest = axis.step or resolution_step(old)
     seen: list[tuple[InputSpec, ...]] = []
-    finest = knobs.axes["resolution"].step or resolution_step(knobs.inputs)
     for step in (finest, *(old[-1] // share for share in _RESOLUTION_SHARES)):
-        inputs = scale_input(knobs.inputs, factor, max(step, finest))
+        inputs = scale_input(knobs.inputs, factor, max(step, finest), dims)
         if inputs in seen:
             continue
         seen.append(inputs)
-        if inputs[0].shape == knobs.inputs[0].shape:
+        new = input_sizes(inputs, dims)
+        if new == old:
             yield same
             continue
-        achieved = mean_ratio(inputs[0].shape[2:], old)
-        new = {group.name: input_sizes(group, inputs, achieved) for group in groups}
-        yield InputValues(new=new, inputs=inputs, factor=achieved)
+        turned = {group.name: following_sizes(group, old, new) for group in groups}
+        yield InputValues(new=turned, inputs=inputs, factor=size_factor(old, new))
 
 
 def _axis_groups(knobs: Knobs, axis: str) -> list[Group]:

@@ -34,6 +34,8 @@ def target_of(value: Any) -> str:
         ModelError: If it cannot be imported by name: a lambda, a local class.
     """
     module = getattr(value, "__module__", None)
+    if (short := _exported(str(module), value)) is not None:
+        return short
     target = f"{_FILES.get(str(module), module)}:{getattr(value, '__qualname__', None)}"
     try:
         found = import_target(target)
@@ -42,6 +44,16 @@ def target_of(value: Any) -> str:
     if found is not value:
         raise ModelError(f"{value!r} cannot be imported by name")
     return target
+
+
+def _exported(module: str, value: Any) -> str | None:
+    """Name under which a package of many modules exports what one of them defines."""
+    top, _, inside = module.partition(".")
+    name = getattr(value, "__qualname__", None)
+    package = sys.modules.get(top)
+    if not inside or not name or "." in name or getattr(package, name, None) is not value:
+        return None
+    return f"{top}:{name}"
 
 
 def _load_module(name: str) -> Any:

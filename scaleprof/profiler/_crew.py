@@ -21,12 +21,13 @@ MIN_LIMIT_S = 20.0
 # share of the memory that is free now which one worker may use
 _MEMORY_SHARE = 0.8
 
-_LIBRARIES = ("timm", "torchvision")
+_LIBRARIES = ("timm", "torchvision", "transformers", "diffusers")
 
 
 def libraries_of(references: Iterable[Reference]) -> tuple[str, ...]:
     """Return the model libraries that references name, to be imported once and forked."""
-    return tuple(sorted({r.source for r in references if r.source in _LIBRARIES}))
+    names = {"transformers" if r.source == "hf" else r.source for r in references}
+    return tuple(sorted(names.intersection(_LIBRARIES)))
 
 
 def has_nvidia_gpu() -> bool:
