@@ -10,25 +10,20 @@ from ..knobs import (
     resolve_strategy,
     size_factor,
 )
-from ..models import ResolvedModel, resolve_model, with_dtype
+from ..models import own_sources, resolve_model, with_dtype
 from ..records import ScaledModel, Variant
 from ..scaling import AXES
 from ._count import model_inputs
 from ._requests import KnobsReply, KnobsRequest, ScaleOneRequest, ScaleReply, ScaleRequest
 
 
-def _find(request: KnobsRequest) -> tuple[ResolvedModel, Knobs]:
+def probe(request: KnobsRequest) -> KnobsReply:
+    """Find the knobs of a model."""
     resolved = resolve_model(request.reference)
     inputs = model_inputs(request.reference, resolved, request.inputs, request.batch)
     knobs = find_knobs(
         request.reference.text, resolved, with_dtype(inputs, request.dtype), dtype=request.dtype
     )
-    return resolved, knobs
-
-
-def probe(request: KnobsRequest) -> KnobsReply:
-    """Find the knobs of a model."""
-    resolved, knobs = _find(request)
     return KnobsReply(
         call=knobs.call,
         inputs=knobs.inputs,
@@ -38,21 +33,13 @@ def probe(request: KnobsRequest) -> KnobsReply:
         callables=knobs.arguments.callables,
         library=resolved.library,
         base=base_variant(knobs),
+        sources=own_sources(resolved.call.target),
     )
 
 
 def resolve(request: ScaleRequest) -> ScaleReply:
     """Resolve one strategy at several multipliers."""
-    reply = request.knobs
-    knobs = Knobs(
-        model=request.model,
-        call=reply.call,
-        arguments=Arguments(reply.arguments, reply.callables),
-        inputs=reply.inputs,
-        axes=reply.axes,
-        cost=reply.cost,
-        dtype=request.dtype,
-    )
+    knobs = _knobs(request)
     variants, skipped = [], []
     for multiplier in request.multipliers:
         try:
@@ -65,10 +52,22 @@ def resolve(request: ScaleRequest) -> ScaleReply:
 
 
 def resolve_one(request: ScaleOneRequest) -> ScaledModel:
-    """Find the knobs of a model and resolve one variant of it."""
-    _, knobs = _find(request.model)
-    variant = _one(knobs, request)
-    return ScaledModel(model=knobs.model, recipe=variant.recipe, cost=variant.cost)
+    """Resolve one variant of a model."""
+    variant = _one(_knobs(request), request)
+    return ScaledModel(model=request.model, recipe=variant.recipe, cost=variant.cost)
+
+
+def _knobs(request: ScaleRequest | ScaleOneRequest) -> Knobs:
+    reply = request.knobs
+    return Knobs(
+        model=request.model,
+        call=reply.call,
+        arguments=Arguments(reply.arguments, reply.callables),
+        inputs=reply.inputs,
+        axes=reply.axes,
+        cost=reply.cost,
+        dtype=request.dtype,
+    )
 
 
 def _one(knobs: Knobs, request: ScaleOneRequest) -> Variant:

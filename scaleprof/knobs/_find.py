@@ -6,6 +6,7 @@ nested in arguments. Names are used as a veto alone: class counts, vocabularies 
 weights too, and are not width.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,9 +15,10 @@ from torch import nn
 
 from ..costs import count_module
 from ..errors import ModelError, RecipeError
-from ..models import ConstructorCall, ResolvedModel, build_module
+from ..models import ConstructorCall, Declaration, ResolvedModel, build_module
 from ..records import Axis, InputSpec
 from ._capture import capture_arguments, class_call, storable
+from ._declared import declared_arguments, declared_axes
 from ._depth import depth_axis
 from ._effects import Effect, find_effects
 from ._groups import Arguments, find_groups
@@ -24,7 +26,7 @@ from ._knobs import Knobs
 from ._layers import blocks_axis, layers_axis
 from ._names import is_dependent
 from ._probe import Built, Prober, cast, shapes_of
-from ._resolution import resolution_axis
+from ._resolution import INPUT, resolution_axis
 from ._resolve import resolve_factors
 from ._sizes import kernel_axis, patch_axis
 from ._width import width_axis
@@ -49,31 +51,69 @@ def find_knobs(
     """
     module = build_module(resolved.call, meta=True)
     base = Built(shapes_of(module), count_module(cast(module, dtype), inputs))
-    probe, effects, why = _best_call(resolved.call, module, base, tuple(inputs), dtype)
+    probe = Prober(
+        call=resolved.call,
+        arguments=Arguments({}),
+        groups={},
+        inputs=tuple(inputs),
+        base=base,
+        dtype=dtype,
+    )
+    if resolved.declared is not None:
+        probe = _declared_call(probe, module, resolved.declared)
+        return _knobs(model, probe, declared_axes(probe, resolved.declared))
+    probe, effects, why = _best_call(probe, module)
+    knobs = _knobs(model, probe, _axes(probe, module, effects, why))
+    knobs = _tried(knobs, "width", (0.5, 0.75), lambda: layers_axis(probe, module))
+    return _tried(knobs, "depth", (0.5,), lambda: blocks_axis(probe, module))
+
+
+def _knobs(model: str, probe: Prober, axes: dict[str, Axis]) -> Knobs:
+    return Knobs(
+        model=model,
+        call=probe.call,
+        arguments=probe.arguments,
+        inputs=probe.inputs,
+        axes=axes,
+        cost=probe.base.cost,
+        dtype=probe.dtype,
+    )
+
+
+def _axes(
+    probe: Prober, module: nn.Module, effects: Sequence[Effect], why: str | None
+) -> dict[str, Axis]:
     width, whole = width_axis(probe, effects, why)
     if not whole:
         width = layers_axis(probe, module) or width
     depth = depth_axis(probe, effects, why)
     if depth.status == "none":
         depth = blocks_axis(probe, module) or depth
-    axes = {
+    return {
         "width": width,
         "depth": depth,
         "resolution": resolution_axis(probe),
         "patch_size": patch_axis(probe),
         "kernel_size": kernel_axis(probe),
     }
-    knobs = Knobs(
-        model=model,
-        call=probe.call,
-        arguments=probe.arguments,
-        inputs=tuple(inputs),
-        axes=axes,
-        cost=base.cost,
-        dtype=dtype,
-    )
-    knobs = _tried(knobs, "width", (0.5, 0.75), lambda: layers_axis(probe, module))
-    return _tried(knobs, "depth", (0.5,), lambda: blocks_axis(probe, module))
+
+
+def _with_call(probe: Prober, call: ConstructorCall, arguments: Arguments) -> Prober:
+    groups = find_groups(arguments.values)
+    return dataclasses.replace(probe, call=call, arguments=arguments, groups=groups, reasons={})
+
+
+def _declared_call(probe: Prober, module: nn.Module, declared: Declaration) -> Prober:
+    """The call that has the declared arguments: what was named, or else the class behind it."""
+    names = {*declared.width, *declared.depth, *declared.resolution} - {INPUT}
+    named = _with_call(probe, probe.call, declared_arguments(probe.call))
+    if names <= named.groups.keys():
+        return named
+    for call, arguments, _, _ in _scalable_calls(probe.call, module, probe.base):
+        other = _with_call(probe, call, arguments)
+        if names <= other.groups.keys():
+            return other
+    return named
 
 
 def _tried(
@@ -115,23 +155,14 @@ def _with_axis(knobs: Knobs, name: str, axis: Axis) -> Knobs:
     return replace(knobs, axes={**knobs.axes, name: axis})
 
 
-def _best_call(
-    call: ConstructorCall,
-    module: nn.Module,
-    base: Built,
-    inputs: tuple[InputSpec, ...],
-    dtype: str,
-) -> tuple[Prober, list[Effect], str | None]:
+def _best_call(probe: Prober, module: nn.Module) -> tuple[Prober, list[Effect], str | None]:
     """Choose the call to change, with the effects of its arguments: the one that moves most."""
     best: tuple[Prober, list[Effect], str | None] | None = None
-    for found, arguments, whole, why in _scalable_calls(call, module, base):
-        groups = find_groups(arguments.values)
-        probe = Prober(
-            call=found, arguments=arguments, groups=groups, inputs=inputs, base=base, dtype=dtype
-        )
-        effects = find_effects(probe)
+    for call, arguments, whole, why in _scalable_calls(probe.call, module, probe.base):
+        trial = _with_call(probe, call, arguments)
+        effects = find_effects(trial)
         if best is None or _reach(effects) > _reach(best[1]):
-            best = probe, effects, why
+            best = trial, effects, why
         if effects and whole:
             break
     assert best is not None

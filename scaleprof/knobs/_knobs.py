@@ -1,6 +1,7 @@
 """What scaling needs to know about one model."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -11,7 +12,7 @@ from ._layers import BLOCKS, LAYERS, built, built_groups
 from ._resolution import axis_dims, input_sizes
 
 
-class Knobs(msgspec.Struct, frozen=True, kw_only=True):
+class Knobs(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The knobs of one model: what scaling needs to know about it.
 
     Attributes:
@@ -32,6 +33,7 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
     cost: Cost
     dtype: str = "float32"
 
+    @cached_property
     def groups(self) -> dict[str, Group]:
         """Return the groups of numbers among the arguments, by name."""
         return find_groups(self.arguments.values) | built_groups(self.axes)
@@ -40,11 +42,9 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
         """Return the sizes of the input that the resolution turns: height and width, or length."""
         return input_sizes(self.inputs, axis_dims(self.axes["resolution"]))
 
-    def turned(
-        self, new: Mapping[str, Sequence[Number]], groups: Mapping[str, Group] | None = None
-    ) -> ConstructorCall:
+    def turned(self, new: Mapping[str, Sequence[Number]]) -> ConstructorCall:
         """Return the call with new values for some groups."""
-        known = groups or self.groups()
+        known = self.groups
         # a group left at its base values stays out of the call: one model, one call
         arguments = {
             name: values

@@ -10,7 +10,7 @@ from ..scaling import round_to_step, scale_depths
 MAX_MULTIPLIER = 3
 
 Number = int | float
-Way = Literal["nearest", "down", "up"]
+Rounding = Literal["nearest", "down", "up"]
 Numbers = Any
 """A number, or nested tuples and lists of numbers."""
 
@@ -43,7 +43,9 @@ def double(value: Numbers) -> Numbers:
     return map_numbers(lambda number: number * 2, value)
 
 
-def scale_widths(value: Numbers, factor: float, step: int, way: Way = "nearest") -> Numbers:
+def scale_widths(
+    value: Numbers, factor: float, step: int, rounding: Rounding = "nearest"
+) -> Numbers:
     """Scale channel counts, integers rounded to multiples of a step.
 
     Counts smaller than the step keep a finer one: a third of a small layer is no rounding error.
@@ -56,7 +58,7 @@ def scale_widths(value: Numbers, factor: float, step: int, way: Way = "nearest")
             return _whole_if_it_is(number * factor)
         finer = min(step, _power_of_two_below(number))
         # a value on the grid stays there, whichever way the others go
-        aside = {"nearest": 0.0, "down": -0.5, "up": 0.5}[way] * (number * factor % finer != 0)
+        aside = {"nearest": 0.0, "down": -0.5, "up": 0.5}[rounding] * (number * factor % finer != 0)
         return round_to_step(number * factor + aside * finer, finer)
 
     return map_numbers(scaled, value)

@@ -20,6 +20,8 @@ Dims = tuple[int, ...]
 """Dimensions of an input that grow: the last two of an image, one of a sequence."""
 
 IMAGE: Dims = (-2, -1)
+INPUT = "input"
+"""Stands for the input itself among the arguments of the axis."""
 
 # FLOPs grow with about the square; with less than this, most of the model does not see the size
 _MIN_EXPONENT = 0.5
@@ -50,17 +52,21 @@ def resolution_step(sizes: Sequence[int]) -> int:
     return step
 
 
-def resolution_axis(probe: Prober) -> Axis:
+def resolution_axis(probe: Prober, choices: Sequence[Sequence[Group]] | None = None) -> Axis:
     """Find whether the input alone can be larger, or which arguments must say so too.
 
     Sizes stay on the finest grid whose neighbours of the base run.
+
+    Args:
+        probe: Of the base.
+        choices: Arguments that follow the size, to be tried; None for what looks like them.
     """
     if not probe.inputs:
         return Axis(status="none", reason="it takes no input")
     for dims in _dims(probe.inputs):
         sizes = input_sizes(probe.inputs, dims)
         for step in _steps(sizes):
-            for groups in _choices(probe, sizes):
+            for groups in choices or _choices(probe, sizes):
                 exponents = _exponents(probe, groups, dims, step)
                 if exponents:
                     return _axis(probe, groups, dims, step, exponents[-1])
@@ -187,8 +193,8 @@ def _axis(probe: Prober, groups: Sequence[Group], dims: Dims, step: int, exponen
     return Axis(
         status="partial" if coarse else "ok",
         reason=f"it runs on sizes that are multiples of {step} only" if coarse else None,
-        arguments=("input", *base),
-        base={"input": sizes, **({} if dims == IMAGE else {"dimensions": dims}), **base},
+        arguments=(INPUT, *base),
+        base={INPUT: sizes, **({} if dims == IMAGE else {"dimensions": dims}), **base},
         step=step,
         how="effect of other sizes",
         flops_exponent=exponent,

@@ -20,12 +20,18 @@ from ..scaling import ScalingFactors, strategy_factors
 from ._knobs import Knobs
 from ._numbers import mean_ratio
 from ._probe import cast
-from ._values import depth_values, input_values, width_values
+from ._values import depth_values, input_values
+from ._ways import Values, ways_to_round, widths_between
 
 # width may take up what coarser axes lose, but not change the strategy's proportions by more
 MAX_COMPENSATION = 1.15
-# rounded widths whose compute misses the target are corrected at most so often
-MAX_CORRECTIONS = 4
+# of one way to round widths, so many are built at most, and so many may fail to build
+MAX_CORRECTIONS = 6
+MAX_FAILURES = 2
+# of all ways, so many are tried for a recipe
+MAX_WAYS = 24
+# near enough not to look at ways to round that are less friendly to hardware
+NEAR = 0.05
 # close enough to the target compute to stop looking
 GOOD_ENOUGH = 0.02
 # coarser roundings, which need not be multiples of 8, are tried where finer ones miss by more
@@ -33,6 +39,9 @@ ACCEPTABLE = 0.15
 
 # further than this from the target, as |log| of compute, a variant is not that recipe any more
 TOO_COARSE = 0.35
+# nor is it what a user asked for with an axis by this factor, as |log|, from where it should be:
+# half the depth of stages of one block leaves them, which is just not
+FAR_OFF = math.log(2.1)
 # of roundings that build, so many are compared at most
 _MAX_ROUNDINGS = 6
 # roundings whose mean distances from the factor differ by less are equally near
@@ -124,9 +133,22 @@ def resolve_factors(
         attempts = itertools.islice(_nearest_widths(knobs, whole, width), _MAX_ROUNDINGS)
         best = _nearest_attempt(knobs, attempts, _predicted(knobs, nominal))
         if best is not None:
+            _check_achieved(nominal, best.achieved)
             return _variant(knobs, "custom", factors.flops_multiplier, nominal, best)
     asked = ", ".join(f"{axis} ×{factor:g}" for axis, factor in nominal.items() if factor != 1.0)
     raise RecipeError(f"no rounding of {asked or 'these settings'} builds and runs")
+
+
+def _check_achieved(nominal: Mapping[str, float], achieved: Mapping[str, float]) -> None:
+    """Refuse what is another model than the one asked for, such as a width of next to nothing."""
+    for axis, factor in nominal.items():
+        if abs(math.log(achieved[axis] / factor)) > FAR_OFF:
+            raise RecipeError(
+                f"{axis} ×{factor:g} cannot be built: the nearest is ×{achieved[axis]:.3g}",
+                hint=f"choose a factor of {axis} near or above {achieved[axis]:.2g}"
+                if achieved[axis] > factor
+                else f"choose a factor of {axis} near or below {achieved[axis]:.2g}",
+            )
 
 
 def _predicted(knobs: Knobs, nominal: Mapping[str, float]) -> float:
@@ -157,12 +179,10 @@ def _nearest_widths(knobs: Knobs, rest: "_Rest", width: float) -> Iterator[_Atte
         if attempt := _try(knobs, rest, {}, width=1.0):
             yield attempt
         return
-    ways = [width_values(knobs, width, rounding=0)]
-    while ways[-1]:
-        ways.append(width_values(knobs, width, rounding=len(ways)))
+    ways = [widths for way in ways_to_round(knobs) if (widths := way(width))]
     # stable: among equals, the ones that are tried first
-    tried: list[Mapping[str, Sequence[float]]] = []
-    for widths in sorted(ways[:-1], key=lambda way: _deviation(knobs, way, width)):
+    tried: list[Values] = []
+    for widths in sorted(ways, key=lambda way: _deviation(knobs, way, width)):
         if widths in tried:
             continue
         tried.append(widths)
@@ -170,9 +190,9 @@ def _nearest_widths(knobs: Knobs, rest: "_Rest", width: float) -> Iterator[_Atte
             yield attempt
 
 
-def _deviation(knobs: Knobs, widths: Mapping[str, Sequence[float]], factor: float) -> float:
+def _deviation(knobs: Knobs, widths: Values, factor: float) -> float:
     """Mean distance of rounded counts from the factor, as a log, in steps of 3 %."""
-    groups = knobs.groups()
+    groups = knobs.groups
     ratios = [
         abs(math.log(new / (factor * old)))
         for name, values in widths.items()
@@ -209,11 +229,11 @@ def _attempts(knobs: Knobs, strategy: str, factors: ScalingFactors) -> Iterator[
     # without width to take it up, depth takes up what rounding the resolution lost
     takes_up = "d" in strategy and not has_width
     for rest in _rests(knobs, factors, takes_up=takes_up):
-        built = False
+        near = False
         for attempt in _finished(knobs, rest, factors, target, has_width=has_width):
-            built = True
+            near = near or _miss(knobs, attempt, target) < NEAR
             yield attempt
-        if built:
+        if near:
             return
 
 
@@ -255,55 +275,70 @@ def _rests(knobs: Knobs, factors: ScalingFactors, *, takes_up: bool) -> Iterator
 
 
 def _widths(knobs: Knobs, rest: _Rest, wanted: float, target: float) -> Iterator[_Attempt]:
-    """Try roundings of channels from fine to coarse until one builds."""
-    tried: list[Mapping[str, Sequence[float]]] = []
-    for rounding in itertools.count():
-        widths = width_values(knobs, wanted, rounding=rounding)
-        if not widths:
-            return
-        if widths in tried:
-            continue
-        tried.append(widths)
+    """Try widths around the wanted one, by one way to round them after another."""
+    lowest, highest = wanted / MAX_COMPENSATION, wanted * MAX_COMPENSATION
+    seen: list[Values] = []
+    for way in itertools.islice(ways_to_round(knobs), MAX_WAYS):
+        widths = [w for w in widths_between(way, lowest, highest) if w not in seen]
+        seen += widths
         near = False
-        for attempt in _corrected(knobs, rest, wanted, target, rounding=rounding):
-            near = near or _miss(knobs, attempt, target) < ACCEPTABLE
+        for attempt in _searched(knobs, rest, widths, wanted, target):
+            near = near or _miss(knobs, attempt, target) < NEAR
             yield attempt
         if near:
             return
 
 
-def _corrected(
-    knobs: Knobs, rest: _Rest, wanted: float, target: float, *, rounding: int
+def _searched(
+    knobs: Knobs, rest: _Rest, widths: Sequence[Values], wanted: float, target: float
 ) -> Iterator[_Attempt]:
-    """Round the width, and again with the factor corrected by the compute that was missed."""
-    exponent = knobs.axes["width"].flops_exponent or 2.0
-    factor, tried = wanted, list[Any]()
+    """Search widths in their order for the compute; what fails to build is passed over."""
+    low, high, failures = -1, len(widths), 0
+    at = _nearest(knobs, widths, wanted)
     for _ in range(MAX_CORRECTIONS):
-        widths = width_values(knobs, factor, rounding=rounding)
-        attempt = None if widths in tried else _try_width(knobs, rest, widths)
-        if attempt is None:
+        if not low < at < high or failures > MAX_FAILURES:
             return
+        attempt = _try_width(knobs, rest, widths[at])
+        if attempt is None:
+            failures += 1
+            # what is not legal here may be next to something that is
+            at = at + failures if failures % 2 else at - failures
+            continue
         yield attempt
-        tried.append(widths)
-        off = target * knobs.cost.macs / attempt.cost.macs
-        factor = _clamp(factor * off ** (1 / exponent), wanted)
+        if _miss(knobs, attempt, target) < GOOD_ENOUGH:
+            return
+        if attempt.cost.macs < target * knobs.cost.macs:
+            low = at
+        else:
+            high = at
+        off = target * knobs.cost.macs / max(attempt.cost.macs, 1)
+        exponent = knobs.axes["width"].flops_exponent or 2.0
+        next_at = _nearest(knobs, widths, attempt.achieved["width"] * off ** (1 / exponent))
+        at = min(max(next_at, low + 1), high - 1)
 
 
-def _try_width(knobs: Knobs, rest: _Rest, widths: Mapping[str, Sequence[float]]) -> _Attempt | None:
-    groups = knobs.groups()
+def _nearest(knobs: Knobs, widths: Sequence[Values], factor: float) -> int:
+    distances = [abs(math.log(_achieved_width(knobs, w) / factor)) for w in widths]
+    return min(range(len(widths)), key=distances.__getitem__, default=0)
+
+
+def _try_width(knobs: Knobs, rest: _Rest, widths: Values) -> _Attempt | None:
+    return _try(knobs, rest, widths, width=_achieved_width(knobs, widths))
+
+
+def _achieved_width(knobs: Knobs, widths: Values) -> float:
+    groups = knobs.groups
     # what is scaled along to stay legal is not the width itself
     names = [name for name in widths if name in knobs.axes["width"].arguments]
     old = tuple(groups[name].values for name in names)
-    achieved = mean_ratio(tuple(tuple(widths[name]) for name in names), old)
-    return _try(knobs, rest, widths, width=achieved)
+    return mean_ratio(tuple(tuple(widths[name]) for name in names), old)
 
 
-def _try(
-    knobs: Knobs, rest: _Rest, widths: Mapping[str, Sequence[float]], *, width: float
-) -> _Attempt | None:
+def _try(knobs: Knobs, rest: _Rest, widths: Values, *, width: float) -> _Attempt | None:
     try:
-        settled = msgspec.structs.replace(knobs, call=knobs.call.override(rest.settings))
-        call = settled.turned({**rest.new, **widths})
+        if rest.settings:
+            knobs = msgspec.structs.replace(knobs, call=knobs.call.override(rest.settings))
+        call = knobs.turned({**rest.new, **widths})
         module = cast(build_module(call, meta=True), knobs.dtype)
         cost = count_module(module, rest.inputs)
     except Exception:  # the trial may raise whatever a constructor raises; that is its answer

@@ -1,9 +1,7 @@
-"""Rounded values of a model's knobs at a factor, the nearest first, coarser ones after."""
+"""Depths and sizes of the input at a factor, the nearest first, coarser ones after."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from fractions import Fraction
 
 import msgspec
 
@@ -12,7 +10,6 @@ from ..scaling import scale_depths
 from ._effects import repeated
 from ._groups import Group, Number
 from ._knobs import Knobs
-from ._numbers import Way, scale_widths
 from ._resolution import (
     axis_dims,
     following_sizes,
@@ -24,21 +21,6 @@ from ._resolution import (
 
 # shares of the base's size that coarser grids go by, where 32 pixels are no legal step
 _RESOLUTION_SHARES = (8, 4, 2, 1)
-# multiples of channels: 8 suits vector units; the others are what heads and groups divide
-WIDTH_STEPS = (8, 16, 24, 32, 48, 64, 96, 128)
-# some generate their channels from two or three numbers, where only one way to round them is legal
-_STEPS: tuple[tuple[int, Way], ...] = (
-    *((step, "nearest") for step in WIDTH_STEPS),
-    (8, "down"),
-    (8, "up"),
-)
-# denominators of one factor for all sizes, which keeps every ratio between them
-_UNIFORM_DENOMINATORS = (32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
-
-# a fraction further from the factor than this, as a log, is another variant and no rounding
-_MAX_ROUNDING = 0.25
-# names of what divides channels: it may have to be scaled with them to stay legal
-_DIVIDES = re.compile("head|group", re.IGNORECASE)
 
 
 class DepthValues(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,42 +36,6 @@ class InputValues(msgspec.Struct, frozen=True, kw_only=True):
     new: Mapping[str, Sequence[Number]]
     inputs: tuple[InputSpec, ...]
     factor: float
-
-
-def width_values(knobs: Knobs, factor: float, *, rounding: int) -> Mapping[str, Sequence[Number]]:
-    """Channel counts times a factor, by the ``rounding``-th way to round them; else empty.
-
-    Each count is rounded to multiples of a step first; then all are scaled by one fraction, so that
-    ratios between them stay what they were; then counts or sizes of heads are scaled along.
-    """
-    groups = _axis_groups(knobs, "width")
-    if rounding < len(_STEPS):
-        step, way = _STEPS[rounding]
-        return {g.name: list(scale_widths(g.values, factor, step, way)) for g in groups}
-    rounding -= len(_STEPS)
-    along = [[], *([group] for group in knobs.groups().values() if _is_heads(group))]
-    if rounding >= len(along) * len(_UNIFORM_DENOMINATORS):
-        return {}
-    which, fine = divmod(rounding, len(_UNIFORM_DENOMINATORS))
-    denominator = _UNIFORM_DENOMINATORS[fine]
-    share = Fraction(max(round(factor * denominator), 1), denominator)
-    if abs(math.log(share / factor)) > _MAX_ROUNDING:
-        # this fraction is too coarse to be the factor: nothing that was not tried before
-        return width_values(knobs, factor, rounding=0)
-    return {g.name: [_times(value, share) for value in g.values] for g in [*groups, *along[which]]}
-
-
-def _is_heads(group: Group) -> bool:
-    """Tell counts and sizes of heads and groups, between which channels are divided."""
-    whole = all(isinstance(value, int) and value > 1 for value in group.values)
-    return group.kind == "values" and whole and bool(_DIVIDES.search(group.name))
-
-
-def _times(value: Number, share: Fraction) -> Number:
-    if isinstance(value, float) or value <= 0:
-        # zero says that there is none
-        return float(value * share) if value > 0 else value
-    return max(round(value * share), 1)
 
 
 def depth_values(knobs: Knobs, factor: float) -> Iterator[DepthValues]:
@@ -174,5 +120,5 @@ def input_values(knobs: Knobs, factor: float) -> Iterator[InputValues]:
 
 
 def _axis_groups(knobs: Knobs, axis: str) -> list[Group]:
-    groups = knobs.groups()
+    groups = knobs.groups
     return [groups[name] for name in knobs.axes[axis].arguments if name in groups]

@@ -10,7 +10,11 @@ from ._calls import decode_arguments as decode_arguments
 from ._calls import encode_arguments as encode_arguments
 from ._calls import render as render
 from ._calls import variant_id as variant_id
+from ._declared import Declaration as Declaration
+from ._declared import declarations_text as declarations_text
+from ._declared import declare as declare
 from ._imports import import_target as import_target
+from ._imports import own_sources as own_sources
 from ._imports import target_of as target_of
 from ._inputs import parse_input as parse_input
 from ._inputs import parse_inputs as parse_inputs

@@ -12,7 +12,9 @@ import msgspec
 from ..errors import MissingExtraError, ModelError
 from ..records import InputSpec
 from ._calls import ConstructorCall, encode_arguments
+from ._declared import Declaration, declaration_of
 from ._imports import import_target
+from ._inputs import parse_inputs
 from ._reference import Reference
 
 # arguments that load weights: scaleprof counts and times architectures, and stays offline
@@ -26,12 +28,14 @@ class ResolvedModel(msgspec.Struct, frozen=True, kw_only=True):
         call: What builds it.
         inputs: What it is called with, if the source knows.
         other_inputs: What else it may be called with, in the order to try.
+        declared: Its knobs, where its author says which they are.
         library: Distribution it comes from, or None for a file.
     """
 
     call: ConstructorCall
     inputs: tuple[InputSpec, ...]
     other_inputs: tuple[tuple[InputSpec, ...], ...] = ()
+    declared: Declaration | None = None
     library: str | None
 
 
@@ -54,7 +58,13 @@ def resolve_model(reference: Reference) -> ResolvedModel:
         "hf": _transformers_model,
         "diffusers": _diffusers_model,
     }.get(reference.source)
-    return find(reference) if find else _callable_model(reference)
+    resolved = find(reference) if find else _callable_model(reference)
+    constructor = None if find else import_target(resolved.call.target)
+    declared = declaration_of(f"{reference.source}:{reference.name}", constructor)
+    if declared is None:
+        return resolved
+    inputs = resolved.inputs or parse_inputs(declared.inputs)
+    return msgspec.structs.replace(resolved, declared=declared, inputs=inputs)
 
 
 def matching_models(pattern: str) -> list[str]:
