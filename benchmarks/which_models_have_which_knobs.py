@@ -10,9 +10,11 @@ positions (which move with the resolution, or cost the same for any batch), and 
 which are counts of heads or bottlenecks of gates.
 
 Writes ``docs/knobs-coverage.md``; arguments name models instead of the sets, and then nothing is
-written.
+written. ``--entrypoints 3600`` goes through all models that timm registers instead, in random order
+for as many seconds, and writes ``docs/knobs-coverage-entrypoints.md``.
 """
 
+import random
 import signal
 import sys
 import time
@@ -50,6 +52,7 @@ CLASSES = (1000, 21841, 21843, 11821)
 # rounding to multiples of 8 matters least at the largest factor, and none is lost in small layers
 CHECKED_FACTOR = 2.0
 SECONDS_PER_MODEL = 90
+HEAD = "| model | finding, s | width | depth | resolution |\n|---|--:|---|---|---|"
 TABLE = Path(__file__).parents[1] / "docs" / "knobs-coverage.md"
 
 
@@ -79,6 +82,9 @@ DIFFUSERS = (
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["--entrypoints"]:
+        every_entrypoint(float(sys.argv[2]))
+        return
     if sys.argv[1:]:
         for name in sys.argv[1:]:
             print(row(name, *check(name)))
@@ -95,6 +101,41 @@ def main() -> None:
         TABLE.write_text("# Which models have which knobs\n\n" + "\n\n".join(parts) + "\n")
 
 
+def every_entrypoint(seconds: float) -> None:
+    """As many of timm's models as there is time for; in random order, so that some stand for all."""
+    names = [f"timm:{name}" for name in timm.list_models()]
+    random.Random(0).shuffle(names)
+    deadline, rows, results = time.monotonic() + seconds, [], []
+    for name in names:
+        if time.monotonic() > deadline:
+            break
+        taken, status = check(name)
+        results.append(status)
+        if not all(cell.startswith("ok") for cell in status.values()):
+            rows.append(row(name, taken, status))
+            print(rows[-1], flush=True)
+        if len(results) % 20 == 0:
+            print(summary(results), flush=True)
+            write_entrypoints(results, rows, len(names))
+    write_entrypoints(results, rows, len(names))
+
+
+def write_entrypoints(results: list[dict[str, str]], rows: list[str], total: int) -> None:
+    text = (
+        f"# Knobs of timm's registered models\n\n{len(results)} of {total} models, drawn at random; "
+        "see [knobs-coverage.md](knobs-coverage.md) for what is tried.\n\n"
+        f"{summary(results)}\n\nThose that are not ok in all three:\n\n{HEAD}\n"
+    )
+    TABLE.with_name("knobs-coverage-entrypoints.md").write_text(text + "\n".join(rows) + "\n")
+
+
+def summary(results: list[dict[str, str]]) -> str:
+    ok = {axis: sum(s[axis].startswith("ok") for s in results) for axis in FACTORS}
+    ok["all three"] = sum(all(s[a].startswith("ok") for a in FACTORS) for s in results)
+    counts = ", ".join(f"{axis} {n} ({n / len(results):.1%})" for axis, n in ok.items())
+    return f"{len(results)} models: {counts}."
+
+
 def section(title: str, names: list[str]) -> str:
     rows, results, started = [], [], time.perf_counter()
     for name in names:
@@ -102,14 +143,10 @@ def section(title: str, names: list[str]) -> str:
         results.append(status)
         rows.append(row(name, seconds, status))
         print(rows[-1], flush=True)
-    ok = {axis: sum(s[axis].startswith("ok") for s in results) for axis in FACTORS}
-    ok["all three"] = sum(all(s[a].startswith("ok") for a in FACTORS) for s in results)
-    counts = ", ".join(f"{axis} {n} ({n / len(names):.0%})" for axis, n in ok.items())
     took = (time.perf_counter() - started) / len(names)
-    summary = f"{len(names)} models: {counts}. {took:.1f} s a model, checks included."
-    print(summary, flush=True)
-    head = "| model | finding, s | width | depth | resolution |\n|---|--:|---|---|---|"
-    return "\n".join([f"## {title}\n\n{summary}\n", head, *rows])
+    counts = f"{summary(results)} {took:.1f} s a model, checks included."
+    print(counts, flush=True)
+    return "\n".join([f"## {title}\n\n{counts}\n", HEAD, *rows])
 
 
 def row(name: str, seconds: float, status: dict[str, str]) -> str:

@@ -29,8 +29,11 @@ from ._probe import Built, Prober, cast, shapes_of
 from ._resolution import INPUT, resolution_axis
 from ._resolve import resolve_factors
 from ._sizes import kernel_axis, patch_axis
+from ._ways import WIDTH_STEPS, is_channels, stepped_widths
 from ._width import width_axis
 
+# factors next to one, at which channels that divide by nothing in particular show it
+_BESIDES = (0.8, 1.3)
 # what no constructor can use; one that builds the same model with it does not look at it
 _NONSENSE = "no value at all"
 
@@ -65,6 +68,7 @@ def find_knobs(
     probe, effects, why = _best_call(probe, module)
     knobs = _knobs(model, probe, _axes(probe, module, effects, why))
     knobs = _tried(knobs, "width", (0.5, 0.75), lambda: layers_axis(probe, module))
+    knobs = _with_step(knobs, probe)
     return _tried(knobs, "depth", (0.5,), lambda: blocks_axis(probe, module))
 
 
@@ -131,6 +135,19 @@ def _tried(
     at = ", ".join(f"×{factor:g}" for factor in failed)
     limited = replace(knobs.axes[axis], status="partial", reason=f"nothing builds and runs at {at}")
     return _with_axis(knobs, axis, limited)
+
+
+def _with_step(knobs: Knobs, probe: Prober) -> Knobs:
+    """Note the smallest multiple that channels can be rounded to, where one is found."""
+    axis = knobs.axes["width"]
+    groups = [knobs.groups[name] for name in axis.arguments if name in probe.groups]
+    if axis.status == "none" or not any(map(is_channels, groups)):
+        return knobs
+    for step in WIDTH_STEPS:
+        values = [stepped_widths(groups, step, factor) for factor in _BESIDES]
+        if all(probe.build(new) is not None for new in values):
+            return _with_axis(knobs, "width", replace(axis, step=step))
+    return knobs
 
 
 def _failed(knobs: Knobs, axis: str, factors: Sequence[float]) -> list[float]:

@@ -32,6 +32,8 @@ MAX_FAILURES = 2
 MAX_WAYS = 24
 # near enough not to look at ways to round that are less friendly to hardware
 NEAR = 0.05
+# of roundings of depth and resolution, the second best and on may be so far off, as a log
+MAX_STRAY = 0.2
 # close enough to the target compute to stop looking
 GOOD_ENOUGH = 0.02
 # coarser roundings, which need not be multiples of 8, are tried where finer ones miss by more
@@ -228,13 +230,32 @@ def _attempts(knobs: Knobs, strategy: str, factors: ScalingFactors) -> Iterator[
     has_width = "w" in strategy.lower()
     # without width to take it up, depth takes up what rounding the resolution lost
     takes_up = "d" in strategy and not has_width
+    nearest = math.inf
     for rest in _rests(knobs, factors, takes_up=takes_up):
-        near = False
+        # the first that builds is what there is; others must keep the strategy's proportions
+        if nearest < math.inf and _strays(rest, factors):
+            continue
+        # without width, the compute is known before anything is built
+        if not has_width and _expected_miss(knobs, rest, target) >= nearest:
+            continue
         for attempt in _finished(knobs, rest, factors, target, has_width=has_width):
-            near = near or _miss(knobs, attempt, target) < NEAR
+            nearest = min(nearest, _miss(knobs, attempt, target))
             yield attempt
-        if near:
+        if nearest < NEAR:
             return
+
+
+def _strays(rest: "_Rest", factors: ScalingFactors) -> bool:
+    """Tell whether rounded axes are no longer what the strategy says."""
+    pairs = ((rest.depth, factors.depth), (rest.resolution, factors.resolution))
+    return any(abs(math.log(rounded / nominal)) > MAX_STRAY for rounded, nominal in pairs)
+
+
+def _expected_miss(knobs: Knobs, rest: "_Rest", target: float) -> float:
+    """Distance of the compute from the target, by the exponents that probing found."""
+    expected = _predicted(knobs, {"depth": rest.depth, "resolution": rest.resolution})
+    # what is expected is not exact: only what is clearly further is left out
+    return max(abs(math.log(expected / target)) - NEAR, 0.0)
 
 
 def _finished(
@@ -293,7 +314,7 @@ def _searched(
     knobs: Knobs, rest: _Rest, widths: Sequence[Values], wanted: float, target: float
 ) -> Iterator[_Attempt]:
     """Search widths in their order for the compute; what fails to build is passed over."""
-    low, high, failures = -1, len(widths), 0
+    low, high, failures, near = -1, len(widths), 0, False
     at = _nearest(knobs, widths, wanted)
     for _ in range(MAX_CORRECTIONS):
         if not low < at < high or failures > MAX_FAILURES:
@@ -305,8 +326,10 @@ def _searched(
             at = at + failures if failures % 2 else at - failures
             continue
         yield attempt
-        if _miss(knobs, attempt, target) < GOOD_ENOUGH:
+        if near or _miss(knobs, attempt, target) < GOOD_ENOUGH:
             return
+        # one more look, once it is near
+        near = _miss(knobs, attempt, target) < NEAR
         if attempt.cost.macs < target * knobs.cost.macs:
             low = at
         else:

@@ -12,7 +12,7 @@ from functools import partial
 
 from ._groups import Group, Number
 from ._knobs import Knobs
-from ._numbers import Rounding, scale_widths
+from ._numbers import MAX_MULTIPLIER, Rounding, scale_widths
 
 Values = Mapping[str, Sequence[Number]]
 Way = Callable[[float], Values]
@@ -38,15 +38,15 @@ def ways_to_round(knobs: Knobs) -> Iterator[Way]:
     groups = [g for name, g in knobs.groups.items() if name in knobs.axes["width"].arguments]
     step = knobs.axes["width"].step or WIDTH_STEPS[0]
     heads = [group for group in knobs.groups.values() if _is_heads(group)]
-    yield partial(_stepped, groups, [], step)
+    yield partial(stepped_widths, groups, step)
     for group in heads:
-        yield partial(_stepped, groups, [group], WIDTH_STEPS[0])
+        yield partial(_with_heads, groups, group)
     for coarser in WIDTH_STEPS:
         if (coarser > step and coarser % step == 0) or step == WIDTH_STEPS[0] < coarser:
-            yield partial(_stepped, groups, [], coarser)
+            yield partial(stepped_widths, groups, coarser)
     # some generate their channels from two or three numbers, and take them rounded one way only
-    yield partial(_stepped, groups, [], step, rounding="down")
-    yield partial(_stepped, groups, [], step, rounding="up")
+    yield partial(stepped_widths, groups, step, rounding="down")
+    yield partial(stepped_widths, groups, step, rounding="up")
     for along in [[], *([group] for group in heads)]:
         for denominator in _UNIFORM_DENOMINATORS:
             yield partial(_uniform, [*groups, *along], denominator)
@@ -63,16 +63,21 @@ def widths_between(way: Way, lowest: float, highest: float) -> list[Values]:
     return found
 
 
-def _stepped(
-    groups: Sequence[Group],
-    along: Sequence[Group],
-    step: int,
-    factor: float,
-    *,
-    rounding: Rounding = "nearest",
+def stepped_widths(
+    groups: Sequence[Group], step: int, factor: float, *, rounding: Rounding = "nearest"
 ) -> Values:
-    widths = {g.name: list(scale_widths(g.values, factor, step, rounding)) for g in groups}
-    return {**widths, **{g.name: [max(round(v * factor), 1) for v in g.values] for g in along}}
+    """Return channel counts times a factor, each rounded to multiples of a step by itself."""
+    return {g.name: list(scale_widths(g.values, factor, step, rounding)) for g in groups}
+
+
+def is_channels(group: Group) -> bool:
+    """Tell channel counts from multipliers of them, which the model rounds itself."""
+    return any(isinstance(value, int) and value > MAX_MULTIPLIER for value in group.values)
+
+
+def _with_heads(groups: Sequence[Group], heads: Group, factor: float) -> Values:
+    along = [max(round(value * factor), 1) for value in heads.values]
+    return {**stepped_widths(groups, WIDTH_STEPS[0], factor), heads.name: along}
 
 
 def _uniform(groups: Sequence[Group], denominator: int, factor: float) -> Values:
