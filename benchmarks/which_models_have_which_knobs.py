@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def every_entrypoint(seconds: float) -> None:
-    """As many of timm's models as there is time for; in random order, so that some stand for all."""
+    """As many of timm's models as there is time for, in random order: some stand for all."""
     names = [f"timm:{name}" for name in timm.list_models()]
     random.Random(0).shuffle(names)
     deadline, rows, results = time.monotonic() + seconds, [], []
@@ -122,8 +122,8 @@ def every_entrypoint(seconds: float) -> None:
 
 def write_entrypoints(results: list[dict[str, str]], rows: list[str], total: int) -> None:
     text = (
-        f"# Knobs of timm's registered models\n\n{len(results)} of {total} models, drawn at random; "
-        "see [knobs-coverage.md](knobs-coverage.md) for what is tried.\n\n"
+        f"# Knobs of timm's registered models\n\n{len(results)} of {total} models, drawn at "
+        "random; see [knobs-coverage.md](knobs-coverage.md) for what is tried.\n\n"
         f"{summary(results)}\n\nThose that are not ok in all three:\n\n{HEAD}\n"
     )
     TABLE.with_name("knobs-coverage-entrypoints.md").write_text(text + "\n".join(rows) + "\n")

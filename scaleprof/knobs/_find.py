@@ -96,7 +96,7 @@ def _axes(
     return {
         "width": width,
         "depth": depth,
-        "resolution": resolution_axis(probe),
+        "resolution": resolution_axis(probe, besides=width.arguments),
         "patch_size": patch_axis(probe),
         "kernel_size": kernel_axis(probe),
     }

@@ -52,7 +52,12 @@ def resolution_step(sizes: Sequence[int]) -> int:
     return step
 
 
-def resolution_axis(probe: Prober, choices: Sequence[Sequence[Group]] | None = None) -> Axis:
+def resolution_axis(
+    probe: Prober,
+    choices: Sequence[Sequence[Group]] | None = None,
+    *,
+    besides: Sequence[str] = (),
+) -> Axis:
     """Find whether the input alone can be larger, or which arguments must say so too.
 
     Sizes stay on the finest grid whose neighbours of the base run.
@@ -60,13 +65,15 @@ def resolution_axis(probe: Prober, choices: Sequence[Sequence[Group]] | None = N
     Args:
         probe: Of the base.
         choices: Arguments that follow the size, to be tried; None for what looks like them.
+        besides: Arguments that are something else, even if they equal the size of the input.
     """
     if not probe.inputs:
         return Axis(status="none", reason="it takes no input")
+    others = [group for group in probe.groups.values() if group.name not in besides]
     for dims in _dims(probe.inputs):
         sizes = input_sizes(probe.inputs, dims)
         for step in _steps(sizes):
-            for groups in choices or _choices(probe, sizes):
+            for groups in choices or _choices(others, sizes):
                 exponents = _exponents(probe, groups, dims, step)
                 if exponents:
                     return _axis(probe, groups, dims, step, exponents[-1])
@@ -149,16 +156,16 @@ def size_factor(old: Sequence[int], new: Sequence[int]) -> float:
     return math.sqrt(math.prod(new) / math.prod(old))
 
 
-def _choices(probe: Prober, sizes: Sequence[int]) -> Iterator[list[Group]]:
+def _choices(groups: Sequence[Group], sizes: Sequence[int]) -> Iterator[list[Group]]:
     yield []
-    follow = [group for group in probe.groups.values() if _is_input_size(group, sizes)]
+    follow = [group for group in groups if _is_input_size(group, sizes)]
     if follow:
         yield follow
     # windows that tile the image, and grids that are as many as tokens
-    windows = [group for group in probe.groups.values() if _is_window(group)]
+    windows = [group for group in groups if _is_window(group)]
     if windows:
         yield [*follow, *windows]
-    tables = [group for group in probe.groups.values() if _is_table(group)]
+    tables = [group for group in groups if _is_table(group)]
     if tables:
         yield [*follow, *tables]
 

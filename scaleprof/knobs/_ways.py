@@ -24,7 +24,7 @@ _UNIFORM_DENOMINATORS = (32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 # a fraction further from the factor than this, as a log, is another variant and no rounding
 _MAX_ROUNDING = 0.25
 # names of what divides channels: it may have to be scaled with them to stay legal
-_DIVIDES = re.compile("head|group", re.IGNORECASE)
+_DIVIDES = re.compile("head|group|cardinality", re.IGNORECASE)
 # widths are looked for at factors so far apart, as a log: no two roundings of channels are nearer
 _FINENESS = 0.004
 

@@ -244,7 +244,7 @@ def profile(
         >>> [variant.recipe.strategy for variant in report.variants]
         ['base', 'w']
         >>> report.variants[1].recipe.call
-        "timm.create_model('test_convnext', dims=(36, 48, 72, 96))"
+        "timm.create_model('test_convnext', dims=(36, 48, 72, 88))"
     """
     from ..selection import parse_budgets
     from ._options import Options, check_options
