@@ -25,8 +25,6 @@ INPUT = "input"
 
 # FLOPs grow with about the square; with less than this, most of the model does not see the size
 _MIN_EXPONENT = 0.5
-# sizes that are tried besides the double; windows and patches may divide some of them only
-_FACTORS = (0.75, 1.25)
 # parts of the base's size that may be its grid, where 32 pixels or fewer are no legal step
 _SHARES = (16, 14, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1)
 # strides of convolutional nets multiply to 32, patches and windows of transformers divide it
@@ -127,17 +125,16 @@ def _exponents(probe: Prober, groups: Sequence[Group], dims: Dims, step: int) ->
         turned = {g.name: following_sizes(g, old, new) for g in groups}
         built = probe.build(turned, inputs)
         exponent = probe.exponent(built, size_factor(old, new)) if built else 0.0
-        if exponent <= _MIN_EXPONENT:
+        # padding to whole windows may swallow a small step, but not the double
+        if built is None or exponent < (_MIN_EXPONENT if size == 2 * old[-1] else 0.0):
             return []
         exponents.append(exponent)
     return exponents
 
 
 def _other_sizes(base: int, step: int) -> list[int]:
-    """A smaller size if there is one, a larger, and the double."""
-    larger = max(round_to_step(_FACTORS[1] * base, step), base + step)
-    smaller = min(round_to_step(_FACTORS[0] * base, step), base - step)
-    sizes = [smaller, larger, 2 * base] if smaller > 0 else [larger, 2 * base]
+    """The next smaller size if there is one, the next larger, and the double."""
+    sizes = [base - step, base + step, 2 * base] if base > step else [base + step, 2 * base]
     return list(dict.fromkeys(sizes))
 
 

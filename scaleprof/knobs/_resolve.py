@@ -5,6 +5,7 @@ takes up what they leave. Factors before rounding are *nominal*; those of the mo
 and its counted compute, are *achieved*.
 """
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,10 @@ from ._ways import Values, ways_to_round, widths_between
 
 # width may take up what coarser axes lose, but not change the strategy's proportions by more
 MAX_COMPENSATION = 1.15
+# a single axis may be turned by so much more or less than its factor, to hit the compute
+MAX_ALONE = 2.0
+MIN_EXPONENT = 0.3
+_ALONE = {"d": "depth", "r": "resolution"}
 # of one way to round widths, so many are built at most, and so many may fail to build
 MAX_CORRECTIONS = 6
 MAX_FAILURES = 2
@@ -226,6 +231,9 @@ def _miss(knobs: Knobs, attempt: _Attempt, multiplier: float) -> float:
 
 
 def _attempts(knobs: Knobs, strategy: str, factors: ScalingFactors) -> Iterator[_Attempt]:
+    if strategy in _ALONE:
+        yield from _along_one_axis(knobs, _ALONE[strategy], factors)
+        return
     target = factors.flops_multiplier
     has_width = "w" in strategy.lower()
     # without width to take it up, depth takes up what rounding the resolution lost
@@ -243,6 +251,27 @@ def _attempts(knobs: Knobs, strategy: str, factors: ScalingFactors) -> Iterator[
             yield attempt
         if nearest < NEAR:
             return
+
+
+def _along_one_axis(knobs: Knobs, axis: str, factors: ScalingFactors) -> Iterator[_Attempt]:
+    """Turn depth or resolution alone until its compute is the target's.
+
+    FLOPs grow with the length of a text by more than the length, and with depth by less where some
+    blocks cannot be repeated.
+    """
+    target, nominal = factors.flops_multiplier, getattr(factors, axis)
+    exponent = max(knobs.axes[axis].flops_exponent or 1.0, MIN_EXPONENT)
+    factor, built = nominal, list[float]()
+    for _ in range(MAX_CORRECTIONS):
+        rests = _rests(knobs, dataclasses.replace(factors, **{axis: factor}), takes_up=False)
+        attempt = next((a for rest in rests if (a := _try(knobs, rest, {}, width=1.0))), None)
+        if attempt is None or attempt.achieved[axis] in built:
+            return
+        yield attempt
+        built.append(attempt.achieved[axis])
+        off = target * knobs.cost.macs / max(attempt.cost.macs, 1)
+        factor = attempt.achieved[axis] * off ** (1 / exponent)
+        factor = min(max(factor, nominal / MAX_ALONE), nominal * MAX_ALONE)
 
 
 def _strays(rest: "_Rest", factors: ScalingFactors) -> bool:
