@@ -11,7 +11,7 @@ _NOT_WIDTH = {
     r"|num_embed|mel_bins|num_channels|num_labels": "fixed by data or task",
     # sizes of images and of what slides over them
     r"img|image|input_size|pretrain|resolution|feat_size|spatial|patch(?!_embeds?_)|kernel|window|stride|grid"
-    r"|dilat|padding|pool|downscale|down_?sampl": "spatial",
+    r"|dilat|padding|pool|downscale|down_?sampl|halo": "spatial",
     # how channels are divided, not how many there are
     r"(?<!dim_)heads?(?=$|[\[#])|group(?!_size|_width)|cardinality|radix|reps|splits?$"
     r"|divisor|round_limit": "divides channels",
