@@ -15,20 +15,25 @@ from torch import Tensor
 
 from scaleprof.errors import RecipeError
 from scaleprof.jobs._count import model_inputs
-from scaleprof.knobs import Knobs, base_variant, find_knobs, resolve_strategy
-from scaleprof.models import build_module, call_of, parse_reference, resolve_model
+from scaleprof.knobs import base_variant, find_knobs, resolve_strategy
+from scaleprof.models import build_module, call_of, parse_inputs, parse_reference, resolve_model
 from scaleprof.records import InputSpec, Variant
 from scaleprof.scaling import AXES
 
-MODELS = (
-    "caformer_s18 cait_xxs24_224 coat_lite_tiny convmixer_768_32 convnext_atto crossvit_tiny_240 "
-    "cs3darknet_focus_s densenet121 dla34 edgenext_xx_small efficientformerv2_s0 efficientnet_b0 "
-    "efficientvit_b0 efficientvit_m0 fastvit_t8 fbnetv3_b ghostnet_100 hardcorenas_a hgnetv2_b0 "
-    "hrnet_w18_small lcnet_050 levit_128s mambaout_femto mixer_s32_224 mobilenetv3_small_050 "
-    "mobilevit_xxs nest_tiny pit_ti_224 poolformer_s12 pvt_v2_b0 regnetx_002 repghostnet_050 "
-    "resnet18 resnetv2_18 rexnet_100 selecsls42b starnet_s1 swin_tiny_patch4_window7_224 "
-    "tiny_vit_5m_224 vit_tiny_patch16_224"
+# at 96 pixels, which they take like any other size
+CONVOLUTIONAL = (
+    "convnext_atto cs3darknet_focus_s densenet121 dla34 edgenext_xx_small efficientnet_b0 "
+    "efficientvit_b0 fastvit_t8 fbnetv3_b ghostnet_100 hardcorenas_a hgnetv2_b0 hrnet_w18_small "
+    "lcnet_050 mambaout_femto mobilenetv3_small_050 mobilevit_xxs poolformer_s12 pvt_v2_b0 "
+    "regnetx_002 repghostnet_050 resnet18 resnetv2_18 rexnet_100 selecsls42b starnet_s1 "
+    "test_byobnet test_nfnet test_resnet"
 ).split()
+# at the size they are made for
+OTHERS = (
+    "efficientformerv2_s0 efficientvit_m0 levit_128s mixer_s32_224 pit_ti_224 tiny_vit_5m_224 "
+    "test_convnext test_mambaout test_vit test_vit2 vit_tiny_patch16_224"
+).split()
+INPUT = "3x96x96"
 RECIPES = (
     *(("w", 0.5), ("w", 2.0), ("d", 0.5), ("d", 2.0), ("r", 0.5)),
     *(("r", 2.0), ("dw", 2.0), ("dwr", 0.5), ("dwr", 2.0), ("dWr", 2.0)),
@@ -38,11 +43,13 @@ MOST = 0.95
 
 def main() -> None:
     passed = total = 0
-    for name in sys.argv[1:] or [f"timm:{name}" for name in MODELS]:
+    small = [(f"timm:{name}", [INPUT]) for name in CONVOLUTIONAL]
+    chosen = [(name, []) for name in sys.argv[1:]]
+    for name, inputs in chosen or [*small, *((f"timm:{name}", []) for name in OTHERS)]:
         started = time.perf_counter()
         problems, variants = [], 0
         reached = None
-        for label, variant in variants_of(name):
+        for label, variant in variants_of(name, inputs):
             share, problem = trained(variant, base=reached)
             if label == "base":
                 reached = share
@@ -56,10 +63,11 @@ def main() -> None:
     print(f"{passed} of {total} variants run forward and backward")
 
 
-def variants_of(name: str) -> Iterator[tuple[str, Variant]]:
+def variants_of(name: str, inputs: list[str]) -> Iterator[tuple[str, Variant]]:
     reference = parse_reference(name)
     resolved = resolve_model(reference)
-    knobs: Knobs = find_knobs(name, resolved, model_inputs(reference, resolved, (), 1))
+    given = parse_inputs(inputs) or model_inputs(reference, resolved, (), 1)
+    knobs = find_knobs(name, resolved, given)
     yield "base", base_variant(knobs)
     for strategy, multiplier in RECIPES:
         try:

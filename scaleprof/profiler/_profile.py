@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ..devices import DeviceState
 from ..errors import InputError, ModelError
 from ..jobs import DEVICE, DeviceRequest, KnobsReply, KnobsRequest
-from ..records import Base, Context, Report, Selection, Variant, replace
+from ..records import Base, Context, InputSpec, Report, Selection, Variant, replace
 from ..scaling import AXES
 from ..selection import (
     RUNNERS_UP,
@@ -195,7 +195,7 @@ def _report(
         strategies=strategies,
         selection=selection,
         selection_reason=None if selection else _why_none(base.model, variants, limits, context),
-        notes=(*sweep.notes, *_contention_notes(variants), *_accuracy_notes(base)),
+        notes=(*sweep.notes, *_contention_notes(variants), *_accuracy_notes(base, knobs.inputs)),
         skipped=tuple(sweep.skipped),
         decided=selection is not None
         or not (is_timed(options) and any(map(is_contended, variants))),
@@ -229,10 +229,13 @@ def _contention_notes(variants: Sequence[Variant]) -> list[str]:
     ]
 
 
-def _accuracy_notes(base: Base) -> list[str]:
+def _accuracy_notes(base: Base, inputs: Sequence[InputSpec]) -> list[str]:
     if base.anchor is None:
         why = base.accuracy_reason or "no published accuracy is known"
-        return [f"accuracy is relative to the base: {why}; give it with --base-accuracy"]
+        notes = [f"accuracy is relative to the base: {why}; give it with --base-accuracy"]
+        if not any(len(spec.shape) >= IMAGE_DIMS for spec in inputs):
+            notes.append("the law of accuracy is that of image classifiers; here it ranks by size")
+        return notes
     anchor = base.anchor
     name = f"{anchor.model}.{anchor.tag}" if anchor.tag else anchor.model
     at = f" at {anchor.resolution} px" if anchor.resolution else ""
