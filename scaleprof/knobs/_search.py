@@ -35,7 +35,7 @@ NEAR = 0.05
 # of roundings of depth and resolution, the second best and on may be so far off, as a log
 MAX_STRAY = 0.2
 # close enough to the target compute to stop looking
-GOOD_ENOUGH = 0.02
+GOOD_ENOUGH = 0.03
 
 
 def attempts(knobs: Knobs, strategy: str, factors: ScalingFactors) -> Iterator[Attempt]:
