@@ -1,17 +1,21 @@
 """Which models have which knobs, and why the others have none.
 
-For one model of every timm module and for torchvision's classifiers, the knobs are found and
-turned: width by 0.5, 0.75, 1.25, 1.5 and 2, depth by 0.5, 1.5 and 2, resolution by 0.75, 1.25
-and 1.5. An axis is ok if every factor builds and runs on the meta device and its FLOPs rise with
-the factor, but that depth ×0.5 may leave a model as it is: stages of one block cannot shrink. Width
-×2 also moves at least 90 % of the channel axes by the factor, up to 10 %. Channel axes are inputs
-and outputs of convolutions and linear layers, without the model's own input and its classes, and
-without sizes under 24, which are counts of heads or bottlenecks of gates.
+For models of timm, torchvision, transformers and diffusers, the knobs are found and turned: width
+by 0.5, 0.75, 1.25, 1.5 and 2, depth by 0.5, 1.5 and 2, resolution by 0.75, 1.25 and 1.5. An axis is
+ok if every factor builds and runs on the meta device and its FLOPs rise with the factor, but that
+two factors may give the same model: stages of one block cannot shrink, and sizes stay on the grid
+that the model runs on. Width ×2 also moves at least 90 % of the channel axes by the factor, up to
+10 % or one step of 8 channels, to which models round by themselves. Channel axes are inputs and
+outputs of layers, without the model's own input and its classes, positions (which move with the
+resolution, or cost the same for any batch), and sizes under 24, which are counts of heads or
+bottlenecks of gates.
 
 Writes ``docs/knobs-coverage.md``; arguments name models instead of the sets, and then nothing is
-written.
+written. ``--entrypoints 3600`` goes through all models that timm registers instead, in random order
+for as many seconds, and writes ``docs/knobs-coverage-entrypoints.md``.
 """
 
+import random
 import signal
 import sys
 import time
@@ -19,12 +23,21 @@ from collections import defaultdict
 from pathlib import Path
 
 import timm
-from torch import nn
+from msgspec.structs import replace
+from torch import Tensor, nn
 from torchvision import models as torchvision_models
 
+from scaleprof.costs import count_module
 from scaleprof.errors import ScaleprofError
+from scaleprof.jobs._count import model_inputs
 from scaleprof.knobs import Knobs, find_knobs, resolve_factors
-from scaleprof.models import ConstructorCall, build_module, parse_reference, resolve_model
+from scaleprof.models import (
+    ConstructorCall,
+    build_module,
+    call_of,
+    parse_reference,
+    resolve_model,
+)
 from scaleprof.records import Variant
 
 FACTORS = {
@@ -34,10 +47,14 @@ FACTORS = {
 }
 MIN_MOVED = 0.9
 TOLERANCE = 0.1
+STEP = 8
 MIN_CHANNELS = 24
+# of ImageNet, its larger sets and their kin
+CLASSES = (1000, 21841, 21843, 11821)
 # rounding to multiples of 8 matters least at the largest factor, and none is lost in small layers
 CHECKED_FACTOR = 2.0
-SECONDS_PER_MODEL = 90
+SECONDS_PER_MODEL = 240
+HEAD = "| model | finding, s | width | depth | resolution |\n|---|--:|---|---|---|"
 TABLE = Path(__file__).parents[1] / "docs" / "knobs-coverage.md"
 
 
@@ -53,7 +70,23 @@ def torchvision_classifiers() -> list[str]:
     return [f"torchvision:{n}" for n in torchvision_models.list_models(torchvision_models)]
 
 
+TRANSFORMERS = (
+    # images and video
+    "ViT DeiT Dinov2 Swin Swinv2 ConvNextV2 ResNet Segformer MobileViT Detr VideoMAE "
+    # texts
+    "Bert Roberta DistilBert Albert DebertaV2 GPT2 Llama Qwen2 T5 Bart Mamba "
+    # sound, and pairs of kinds
+    "Whisper Wav2Vec2 Hubert AST CLIP Siglip Blip Clap"
+).split()
+DIFFUSERS = (
+    "UNet2DModel UNet2DConditionModel AutoencoderKL DiTTransformer2DModel SD3Transformer2DModel"
+).split()
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["--entrypoints"]:
+        every_entrypoint(float(sys.argv[2]))
+        return
     if sys.argv[1:]:
         for name in sys.argv[1:]:
             print(row(name, *check(name)))
@@ -62,10 +95,47 @@ def main() -> None:
     for title, names in (
         ("timm, one model of every module", timm_models()),
         ("torchvision, all classifiers", torchvision_classifiers()),
+        ("transformers, by configuration class", [f"hf:{name}Config" for name in TRANSFORMERS]),
+        ("diffusers", [f"diffusers:{name}" for name in DIFFUSERS]),
     ):
         parts.append(section(title, names))
         # written after each set, so that an interrupted run keeps what it has
         TABLE.write_text("# Which models have which knobs\n\n" + "\n\n".join(parts) + "\n")
+
+
+def every_entrypoint(seconds: float) -> None:
+    """As many of timm's models as there is time for, in random order: some stand for all."""
+    names = [f"timm:{name}" for name in timm.list_models()]
+    random.Random(0).shuffle(names)
+    deadline, rows, results = time.monotonic() + seconds, [], []
+    for name in names:
+        if time.monotonic() > deadline:
+            break
+        taken, status = check(name)
+        results.append(status)
+        if not all(cell.startswith("ok") for cell in status.values()):
+            rows.append(row(name, taken, status))
+            print(rows[-1], flush=True)
+        if len(results) % 20 == 0:
+            print(summary(results), flush=True)
+            write_entrypoints(results, rows, len(names))
+    write_entrypoints(results, rows, len(names))
+
+
+def write_entrypoints(results: list[dict[str, str]], rows: list[str], total: int) -> None:
+    text = (
+        f"# Knobs of timm's registered models\n\n{len(results)} of {total} models, drawn at "
+        "random; see [knobs-coverage.md](knobs-coverage.md) for what is tried.\n\n"
+        f"{summary(results)}\n\nThose that are not ok in all three:\n\n{HEAD}\n"
+    )
+    TABLE.with_name("knobs-coverage-entrypoints.md").write_text(text + "\n".join(rows) + "\n")
+
+
+def summary(results: list[dict[str, str]]) -> str:
+    ok = {axis: sum(s[axis].startswith("ok") for s in results) for axis in FACTORS}
+    ok["all three"] = sum(all(s[a].startswith("ok") for a in FACTORS) for s in results)
+    counts = ", ".join(f"{axis} {n} ({n / len(results):.1%})" for axis, n in ok.items())
+    return f"{len(results)} models: {counts}."
 
 
 def section(title: str, names: list[str]) -> str:
@@ -75,14 +145,10 @@ def section(title: str, names: list[str]) -> str:
         results.append(status)
         rows.append(row(name, seconds, status))
         print(rows[-1], flush=True)
-    ok = {axis: sum(s[axis].startswith("ok") for s in results) for axis in FACTORS}
-    ok["all three"] = sum(all(s[a].startswith("ok") for a in FACTORS) for s in results)
-    counts = ", ".join(f"{axis} {n} ({n / len(names):.0%})" for axis, n in ok.items())
     took = (time.perf_counter() - started) / len(names)
-    summary = f"{len(names)} models: {counts}. {took:.1f} s a model, checks included."
-    print(summary, flush=True)
-    head = "| model | finding, s | width | depth | resolution |\n|---|--:|---|---|---|"
-    return "\n".join([f"## {title}\n\n{summary}\n", head, *rows])
+    counts = f"{summary(results)} {took:.1f} s a model, checks included."
+    print(counts, flush=True)
+    return "\n".join([f"## {title}\n\n{counts}\n", HEAD, *rows])
 
 
 def row(name: str, seconds: float, status: dict[str, str]) -> str:
@@ -96,8 +162,9 @@ def check(name: str) -> tuple[float, dict[str, str]]:
     signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(SECONDS_PER_MODEL)
     try:
-        resolved = resolve_model(parse_reference(name))
-        knobs = find_knobs(name, resolved, resolved.inputs)
+        reference = parse_reference(name)
+        resolved = resolve_model(reference)
+        knobs = find_knobs(name, resolved, model_inputs(reference, resolved, (), 1))
         seconds = time.perf_counter() - started
         return seconds, {axis: check_axis(knobs, axis) for axis in FACTORS}
     except Exception as error:  # any model may fail in any way; the table says how
@@ -119,54 +186,76 @@ def check_axis(knobs: Knobs, axis: str) -> str:
     by = f"{names} (own builder)" if "own builder" in str(found.how) else names
     wrong = problems(knobs, axis)
     note = f" ({found.reason})" if found.reason else ""
-    return f"**partial** {by}: {wrong}{note}" if wrong else f"ok {by}"
+    return f"**partial** {by}: {wrong}{note}" if wrong else f"ok {by}{note}"
 
 
 def problems(knobs: Knobs, axis: str) -> str | None:
-    previous = 0
+    previous, at = 0, 0.0
     for factor in sorted((*FACTORS[axis], 1.0)):
         try:
             variant = resolve_factors(knobs, **{axis: factor})
         except ScaleprofError as error:
             return f"×{factor}: {error}"
-        if variant.cost.macs <= previous and not (axis == "depth" and factor == 1.0):
+        achieved = variant.recipe.achieved[axis]
+        # stages of one block cannot shrink, and sizes stay on a grid
+        same = achieved == at and axis != "width"
+        if variant.cost.macs <= previous and not same:
             return f"×{factor}: FLOPs do not rise"
-        previous = variant.cost.macs
+        previous, at = variant.cost.macs, achieved
         if axis == "width" and factor == CHECKED_FACTOR:
             moved = share_moved(knobs, variant, factor)
             if moved < MIN_MOVED:
                 return f"×{factor}: {moved:.0%} of channel axes move by it"
+    step = knobs.axes[axis].step
+    if axis == "resolution" and step and 2 * step > knobs.inputs[0].shape[-1]:
+        return "no smaller size"
     return None
 
 
 def share_moved(knobs: Knobs, variant: Variant, factor: float) -> float:
     """Share of the channel axes that moved by the factor, up to a tolerance."""
-    recipe = variant.recipe
-    call = ConstructorCall(
-        target=recipe.target, arguments=recipe.arguments, callables=recipe.callables
-    )
-    new, fixed = shapes(call), fixed_sizes(knobs)
+    new, not_channels = shapes(call_of(variant.recipe)), sizes_of_positions(knobs)
+    fixed = {knobs.inputs[0].shape[1], *CLASSES}
     good = total = 0
     for name, shape in shapes(knobs.call).items():
         for i, size in enumerate(shape[:2]):
-            if size < MIN_CHANNELS or size in fixed or name not in new:
+            if size < MIN_CHANNELS or size in fixed or name not in new or (name, i) in not_channels:
                 continue
             total += 1
-            good += abs(new[name][i] - factor * size) <= TOLERANCE * factor * size
+            tolerance = max(TOLERANCE * factor * size, STEP)
+            good += abs(new[name][i] - factor * size) <= tolerance
     return good / total if total else 0.0
+
+
+def _has_channels(module: nn.Module) -> bool:
+    """Tell a layer between channels: not a table, whatever its class is called."""
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, Tensor) and weight.dim() > 1 and not isinstance(module, nn.Embedding)
+
+
+def sizes_of_positions(knobs: Knobs) -> set[tuple[str, int]]:
+    """Axes of layers that are no channels: positions, and layers that compute from these alone.
+
+    The former move with the resolution; the latter's work does not grow with the batch.
+    """
+    base, found = shapes(knobs.call), set()
+    if knobs.axes["resolution"].status != "none":
+        larger = shapes(call_of(resolve_factors(knobs, resolution=2.0).recipe))
+        found |= {(n, i) for n, s in base.items() for i in (0, 1) if larger.get(n, s)[i] != s[i]}
+    once, twice = (work(knobs, batch) for batch in (1, 2))
+    return found | {(n, i) for n in base for i in (0, 1) if once.get(n) == twice.get(n)}
+
+
+def work(knobs: Knobs, batch: int) -> dict[str, int]:
+    """MACs of every module for a batch."""
+    inputs = [replace(spec, shape=(batch, *spec.shape[1:])) for spec in knobs.inputs]
+    module = build_module(knobs.call, meta=True)
+    return {m.path: m.macs for m in count_module(module, inputs, module_depth=99).modules or ()}
 
 
 def shapes(call: ConstructorCall) -> dict[str, tuple[int, ...]]:
     modules = build_module(call, meta=True).named_modules()
-    return {
-        name: tuple(module.weight.shape)
-        for name, module in modules
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d | nn.Conv1d)
-    }
-
-
-def fixed_sizes(knobs: Knobs) -> set[int]:
-    return {knobs.inputs[0].shape[1], 1000, 21841, 21843, 11821}
+    return {name: tuple(module.weight.shape) for name, module in modules if _has_channels(module)}
 
 
 if __name__ == "__main__":

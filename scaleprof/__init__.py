@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import ScaleprofError as ScaleprofError
+    from .models import declare as declare
     from .profiler import build as build
     from .profiler import count as count
     from .profiler import knobs as knobs
@@ -25,6 +26,7 @@ __all__ = [
     "ScaleprofError",
     "build",
     "count",
+    "declare",
     "knobs",
     "profile",
     "scale",
@@ -36,6 +38,7 @@ _HOMES = {
     "Report": "records",
     "ScaledModel": "records",
     "ScaleprofError": "errors",
+    "declare": "models",
 }
 
 

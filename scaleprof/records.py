@@ -49,6 +49,8 @@ class Coverage(Record, frozen=True, kw_only=True):
         free: Calls of operators that do no multiply-adds (views, elementwise, norms, pooling, …).
         unknown: Calls of operators with neither; their MACs are missing from the total.
         unknown_output_share: Share of all output bytes that unknown operators wrote.
+        taken_as_true: Tests on values of tensors, such as ``mask.all()``, that were taken as true,
+            because counting has shapes alone.
     """
 
     status: Literal["complete", "partial"]
@@ -56,6 +58,7 @@ class Coverage(Record, frozen=True, kw_only=True):
     free: dict[str, int]
     unknown: dict[str, int]
     unknown_output_share: float
+    taken_as_true: int = 0
 
 
 class OperatorCost(Record, frozen=True, kw_only=True):
@@ -204,6 +207,8 @@ class Axis(Record, frozen=True, kw_only=True):
         base: Their values in the base.
         how: How the axis was found.
         reason: Why it was not, or what limits it.
+        step: Values move in multiples of this, as far as probed: channels of width, blocks of
+            depth, pixels of resolution.
         flops_exponent: FLOPs grow with the factor to this power, as probed at factor 2.
     """
 
@@ -212,6 +217,7 @@ class Axis(Record, frozen=True, kw_only=True):
     base: dict[str, Any] = {}
     how: str | None = None
     reason: str | None = None
+    step: int | None = None
     flops_exponent: float | None = None
 
 

@@ -12,6 +12,14 @@ def overwrite(request):
     return request.config.getoption("--overwrite")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    """Keep what tests find out of the user's cache, and what is there out of tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCALEPROF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     random.seed(0)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ._arguments import Fresh, Inputs, Json, Model
 from ._console import print_data, status
 from ._parse import names, numbers, seconds
 
@@ -14,10 +15,7 @@ NOT_DECIDED = 3
 
 
 def profile(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="timm:NAME, pkg.mod:callable or file.py:callable."),
-    ],
+    model: Model,
     budget: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,22 +48,15 @@ def profile(
     time_limit: Annotated[
         str, typer.Option(metavar="TIME", help="Time for the whole job; the rest is predicted.")
     ] = "120s",
-    input: Annotated[  # noqa: A002 - the option is --input
-        list[str] | None,
-        typer.Option(
-            metavar="SPEC", help="An input without its batch, such as 3x224x224; repeatable."
-        ),
-    ] = None,
+    inputs: Inputs = None,
     base_accuracy: Annotated[
         float | None, typer.Option(metavar="PERCENT", help="Accuracy of the base, if you know it.")
     ] = None,
     anchor: Annotated[
         str | None, typer.Option(metavar="TAG", help="Published training to start accuracy from.")
     ] = None,
-    json: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="Write the report here; - for standard output."),
-    ] = None,
+    fresh: Fresh = False,
+    json: Json = None,
 ) -> None:
     """Measure scaled variants of MODEL on a device, and choose the best one under budgets."""
     from .. import profiler
@@ -86,9 +77,10 @@ def profile(
             strategies=names(strategies),
             multipliers=numbers(multipliers, "--multipliers"),
             time_limit=seconds(time_limit, "--time-limit"),
-            inputs=tuple(input or ()),
+            inputs=tuple(inputs or ()),
             base_accuracy=base_accuracy,
             anchor=anchor,
+            fresh=fresh,
             progress=progress,
             command=shlex.join(["scaleprof", *sys.argv[1:]]),
         )

@@ -4,14 +4,12 @@ from typing import Annotated
 
 import typer
 
+from ._arguments import Fresh, Inputs, Json, Model
 from ._console import print_data, status
 
 
 def scale(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="timm:NAME, pkg.mod:callable, file.py:callable."),
-    ],
+    model: Model,
     strategy: Annotated[
         str | None, typer.Option(metavar="NAME", help="d, w, r, dw, dr, wr, dwr or dWr.")
     ] = None,
@@ -31,15 +29,9 @@ def scale(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Set an argument of the call; repeatable."),
     ] = None,
-    input: Annotated[  # noqa: A002 - the option is --input
-        list[str] | None,
-        typer.Option(
-            metavar="SPEC", help="An input without its batch, such as 3x224x224; repeatable."
-        ),
-    ] = None,
-    json: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Write JSON here; - for standard output.")
-    ] = None,
+    inputs: Inputs = None,
+    fresh: Fresh = False,
+    json: Json = None,
 ) -> None:
     """Scale MODEL by a strategy or by factors, and print the call that builds the variant."""
     from ..profiler._scale import scale_model
@@ -57,7 +49,8 @@ def scale(
             depth=depth,
             resolution=resolution,
             settings=tuple(set or ()),
-            inputs=tuple(input or ()),
+            inputs=tuple(inputs or ()),
+            fresh=fresh,
         )
     if json:
         write_json(scaled, json)

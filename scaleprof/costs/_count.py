@@ -24,7 +24,8 @@ def count_module(
     left as it was, in the mode (training or evaluation) it was in.
 
     Args:
-        module: The model. Its forward pass must not depend on the values of tensors.
+        module: The model. Its forward pass must not depend on the values of tensors; only a test on
+            them, such as ``mask.all()``, is taken as true, and noted.
         inputs: What it is called with.
         module_depth: Also return costs by module down to this many dots in the path; None for
             none, 0 for the model alone.
@@ -151,13 +152,13 @@ def _summarise(
         activation_bytes=sum(tally.activation_bytes for tally in tallies),
         traffic_bytes=sum(tally.read_bytes + tally.written_bytes for tally in tallies),
         peak_bytes=counter.live.peak,
-        coverage=_coverage(counter.operators),
+        coverage=_coverage(counter.operators, counter.taken_as_true),
         operators=_operator_costs(counter.operators),
         modules=modules,
     )
 
 
-def _coverage(operators: Mapping[str, Tally]) -> Coverage:
+def _coverage(operators: Mapping[str, Tally], taken_as_true: int) -> Coverage:
     calls: dict[str, dict[str, int]] = {"counted": {}, "free": {}, "unknown": {}}
     for name, tally in operators.items():
         calls[tally.kind][name] = tally.calls
@@ -169,6 +170,7 @@ def _coverage(operators: Mapping[str, Tally]) -> Coverage:
         free=calls["free"],
         unknown=calls["unknown"],
         unknown_output_share=unknown / written if written else 0.0,
+        taken_as_true=taken_as_true,
     )
 
 

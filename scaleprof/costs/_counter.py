@@ -19,6 +19,13 @@ from torch.utils.flop_counter import flop_registry
 from . import _ledger
 from ._direct import DIRECT, PRODUCTS, Direct
 
+_VALUES = (
+    torch.ops.aten.is_nonzero.default,
+    torch.ops.aten.item.default,
+    torch.ops.aten._local_scalar_dense.default,
+)
+"""Operators that ask a tensor for its one value."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -81,6 +88,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         live: Bytes alive, and their peak.
         module_totals: Totals by module path, without those of the modules inside; filled when
             `current_module` is kept up to date by module hooks.
+        taken_as_true: Tests on values of tensors, which have none here, such as ``mask.all()``.
     """
 
     def __init__(self) -> None:
@@ -89,6 +97,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.live = LiveBytes()
         self.current_module: str | None = None
         self.module_totals: dict[str, Tally] = {}
+        self.taken_as_true = 0
         self._known: dict[OpOverload, tuple[_ledger.Kind, Tally | None]] = {}
 
     def __torch_dispatch__(
@@ -100,6 +109,9 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Run one operator on shapes and add its cost."""
         kwargs = kwargs or {}
+        if func in _VALUES and args[0].dtype is torch.bool and args[0].is_meta:
+            self.taken_as_true += 1
+            return True
         direct = DIRECT.get(func)
         if direct is not None:
             got = direct(*args, **kwargs)

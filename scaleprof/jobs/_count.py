@@ -65,13 +65,32 @@ def model_inputs(
     """
     if given:
         return given
-    if not resolved.inputs:
+    inputs = _first_that_runs(reference, resolved)
+    if not inputs:
         raise ModelError(
             f"`{reference.text}` does not say what its input is",
             hint="pass --input 3x224x224 (sizes without the batch)",
         )
-    return tuple(
-        msgspec.structs.replace(spec, shape=(batch, *spec.shape[1:])) for spec in resolved.inputs
+    return tuple(msgspec.structs.replace(s, shape=(batch, *s.shape[1:])) for s in inputs)
+
+
+def _first_that_runs(reference: Reference, resolved: ResolvedModel) -> tuple[InputSpec, ...]:
+    """What a model may be called with; where there is a choice, what its forward pass takes."""
+    if not resolved.other_inputs:
+        return resolved.inputs
+    module = build_module(resolved.call, meta=True)
+    refusals = []
+    for inputs in (resolved.inputs, *resolved.other_inputs):
+        try:
+            count_module(module, inputs)
+        except Exception as error:  # a model says in its own way what it misses
+            refusals.append(" ".join(str(error).split())[:200])
+        else:
+            return inputs
+    raise ModelError(
+        f"`{reference.text}` runs on none of the inputs that models of its kind take; with the "
+        f"first it says: {refusals[0]}",
+        hint="pass --input name=3x224x224 for each of its inputs (sizes without the batch)",
     )
 
 

@@ -64,7 +64,19 @@ class KnobsRequest(Record, frozen=True, kw_only=True):
 
 
 class KnobsReply(Record, frozen=True, kw_only=True):
-    """The knobs of a model, and where it comes from."""
+    """The knobs of a model, and where it comes from.
+
+    Attributes:
+        call: The constructor call whose arguments are turned.
+        inputs: What the base is called with.
+        axes: What was found, by axis.
+        cost: Cost of the base.
+        arguments: All arguments of the call, defaults included.
+        callables: Paths of callables and objects among them.
+        library: Distribution it comes from, or None for a file.
+        base: The base as a variant.
+        sources: Files of the user's that it was built from.
+    """
 
     call: ConstructorCall
     inputs: tuple[InputSpec, ...]
@@ -74,6 +86,7 @@ class KnobsReply(Record, frozen=True, kw_only=True):
     callables: tuple[str, ...]
     library: str | None
     base: Variant
+    sources: tuple[str, ...] = ()
 
 
 class ScaleRequest(Record, frozen=True, kw_only=True):
@@ -95,10 +108,12 @@ class ScaleReply(Record, frozen=True, kw_only=True):
 
 
 class ScaleOneRequest(Record, frozen=True, kw_only=True):
-    """Find the knobs of a model and resolve one variant of it.
+    """Resolve one variant of a model.
 
     Attributes:
-        model: What to scale.
+        model: The reference, for the record.
+        knobs: Its knobs.
+        dtype: Floating-point type of weights and inputs.
         strategy: Strategy, or None for factors given by hand.
         multiplier: Compute multiplier of the strategy.
         width: Factor of channel counts.
@@ -107,7 +122,9 @@ class ScaleOneRequest(Record, frozen=True, kw_only=True):
         settings: Arguments to set besides.
     """
 
-    model: KnobsRequest
+    model: str
+    knobs: KnobsReply
+    dtype: str = "float32"
     strategy: str | None = None
     multiplier: float = 1.0
     width: float = 1.0

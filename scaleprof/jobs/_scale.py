@@ -8,26 +8,22 @@ from ..knobs import (
     find_knobs,
     resolve_factors,
     resolve_strategy,
+    size_factor,
 )
-from ..models import ResolvedModel, resolve_model, with_dtype
+from ..models import own_sources, resolve_model, with_dtype
 from ..records import ScaledModel, Variant
 from ..scaling import AXES
 from ._count import model_inputs
 from ._requests import KnobsReply, KnobsRequest, ScaleOneRequest, ScaleReply, ScaleRequest
 
 
-def _find(request: KnobsRequest) -> tuple[ResolvedModel, Knobs]:
+def probe(request: KnobsRequest) -> KnobsReply:
+    """Find the knobs of a model."""
     resolved = resolve_model(request.reference)
     inputs = model_inputs(request.reference, resolved, request.inputs, request.batch)
     knobs = find_knobs(
         request.reference.text, resolved, with_dtype(inputs, request.dtype), dtype=request.dtype
     )
-    return resolved, knobs
-
-
-def probe(request: KnobsRequest) -> KnobsReply:
-    """Find the knobs of a model."""
-    resolved, knobs = _find(request)
     return KnobsReply(
         call=knobs.call,
         inputs=knobs.inputs,
@@ -37,21 +33,13 @@ def probe(request: KnobsRequest) -> KnobsReply:
         callables=knobs.arguments.callables,
         library=resolved.library,
         base=base_variant(knobs),
+        sources=own_sources(resolved.call.target),
     )
 
 
 def resolve(request: ScaleRequest) -> ScaleReply:
     """Resolve one strategy at several multipliers."""
-    reply = request.knobs
-    knobs = Knobs(
-        model=request.model,
-        call=reply.call,
-        arguments=Arguments(reply.arguments, reply.callables),
-        inputs=reply.inputs,
-        axes=reply.axes,
-        cost=reply.cost,
-        dtype=request.dtype,
-    )
+    knobs = _knobs(request)
     variants, skipped = [], []
     for multiplier in request.multipliers:
         try:
@@ -64,10 +52,22 @@ def resolve(request: ScaleRequest) -> ScaleReply:
 
 
 def resolve_one(request: ScaleOneRequest) -> ScaledModel:
-    """Find the knobs of a model and resolve one variant of it."""
-    _, knobs = _find(request.model)
-    variant = _one(knobs, request)
-    return ScaledModel(model=knobs.model, recipe=variant.recipe, cost=variant.cost)
+    """Resolve one variant of a model."""
+    variant = _one(_knobs(request), request)
+    return ScaledModel(model=request.model, recipe=variant.recipe, cost=variant.cost)
+
+
+def _knobs(request: ScaleRequest | ScaleOneRequest) -> Knobs:
+    reply = request.knobs
+    return Knobs(
+        model=request.model,
+        call=reply.call,
+        arguments=Arguments(reply.arguments, reply.callables),
+        inputs=reply.inputs,
+        axes=reply.axes,
+        cost=reply.cost,
+        dtype=request.dtype,
+    )
 
 
 def _one(knobs: Knobs, request: ScaleOneRequest) -> Variant:
@@ -85,6 +85,5 @@ def _one(knobs: Knobs, request: ScaleOneRequest) -> Variant:
 def _resolution_factor(knobs: Knobs, pixels: int | None) -> float:
     if pixels is None:
         return 1.0
-    if not knobs.inputs or len(knobs.inputs[0].shape) < 4:
-        raise RecipeError("cannot scale resolution: its input is not an image")
-    return pixels / knobs.inputs[0].shape[-1]
+    old = knobs.input_sizes()
+    return size_factor(old, [pixels * size // old[-1] for size in old]) if old else 1.0

@@ -8,6 +8,7 @@ from typing import Any
 from ._find import find_knobs as find_knobs
 from ._groups import Arguments as Arguments
 from ._knobs import Knobs as Knobs
+from ._resolution import size_factor as size_factor
 from ._resolve import base_variant as base_variant
 from ._resolve import resolve_factors as resolve_factors
 from ._resolve import resolve_strategy as resolve_strategy

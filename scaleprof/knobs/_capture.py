@@ -2,15 +2,24 @@
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import Any
 
 from torch import nn
 
 from ..errors import ModelError
-from ..models import ConstructorCall, build_module, encode_arguments, target_of
+from ..models import (
+    ConstructorCall,
+    as_keywords,
+    build_module,
+    copied,
+    encode_arguments,
+    instance_arguments,
+    recorded_calls,
+    target_of,
+)
 from ._groups import Arguments
 
 Bound = dict[str, Any]
@@ -19,17 +28,50 @@ Bound = dict[str, Any]
 def capture_arguments(call: ConstructorCall, model_class: type[nn.Module]) -> Bound:
     """Build a model once more and keep the arguments its class received, defaults included.
 
-    Arguments of base classes that the class passes on through ``**kwargs`` are merged in.
+    Arguments of base classes that the class passes on through ``**kwargs`` are merged in. Arguments
+    that are objects keep the calls that made them.
 
     Raises:
         ModelError: If the class cannot be told from its call (a constructor by positions only).
     """
-    calls: dict[type, Bound] = {}
-    with _recording(model_class, calls):
-        build_module(call, meta=True)
-    if not calls:
-        raise ModelError(f"{model_class.__name__} was not built by its own constructor")
-    return _merge(model_class, calls)
+    recorded: set[type] = set()
+    while True:
+        calls: dict[type, Bound] = {}
+        with _recording(model_class, calls), recorded_calls(recorded):
+            build_module(call, meta=True)
+        if not calls:
+            raise ModelError(f"{model_class.__name__} was not built by its own constructor")
+        merged = _merge(model_class, calls)
+        opaque = {cls for value in merged.values() for cls in _opaque_classes(value)}
+        if opaque <= recorded:
+            return merged
+        # objects inside those objects show only once these are recorded
+        recorded |= opaque
+
+
+def _opaque_classes(value: Any) -> Iterator[type]:
+    """Classes of objects inside a value of which nothing says how they were built."""
+    if isinstance(value, dict):
+        inside = list(value.values())
+    elif isinstance(value, list | tuple):
+        inside = list(value)
+    elif isinstance(value, functools.partial):
+        inside = [*value.args, *value.keywords.values()]
+    elif (fields := instance_arguments(value)) is not None:
+        inside = list(fields.values())
+    else:
+        inside = []
+        if _may_be_recorded(value):
+            yield type(value)
+    for item in inside:
+        yield from _opaque_classes(item)
+
+
+def _may_be_recorded(value: Any) -> bool:
+    plain = value is None or isinstance(value, bool | int | float | complex | str | bytes | type)
+    cls = type(value)
+    written = isinstance(getattr(cls, "__init__", None), types.FunctionType)
+    return not (plain or inspect.isroutine(value)) and written and hasattr(value, "__dict__")
 
 
 @contextmanager
@@ -56,35 +98,12 @@ def _recorder(
         if type(self) is model_class and owner not in calls:
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
+            named = as_keywords(signature, bound.arguments) or {}
             # copied before the constructor can change them
-            calls[owner] = {
-                name: _copy(value) for name, value in _named(signature, bound.arguments).items()
-            }
+            calls[owner] = {name: copied(value) for name, value in named.items()}
         original(self, *args, **kwargs)
 
     return recorder
-
-
-def _named(signature: inspect.Signature, arguments: Bound) -> Bound:
-    """Arguments by keyword: without ``self``, and with ``**kwargs`` spread out."""
-    named: Bound = {}
-    for i, (name, parameter) in enumerate(signature.parameters.items()):
-        if i == 0 or parameter.kind is parameter.VAR_POSITIONAL:
-            continue
-        if parameter.kind is parameter.VAR_KEYWORD:
-            named |= arguments.get(name, {})
-        else:
-            named[name] = arguments[name]
-    return named
-
-
-def _copy(value: Any) -> Any:
-    if callable(value) and not isinstance(value, functools.partial):
-        return value
-    try:
-        return deepcopy(value)
-    except Exception:  # what cannot be copied is kept as it is
-        return value
 
 
 def _merge(model_class: type, calls: dict[type, Bound]) -> Bound:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from ..records import Axis
 from ._effects import Effect, repeated
 from ._groups import Group
+from ._names import may_be_depth
 from ._probe import Built, Prober, scaled_by
 
 # FLOPs of a depth knob grow with at least this power of the factor; a repeat count of strided
@@ -30,7 +31,7 @@ def depth_axis(probe: Prober, effects: Sequence[Effect], why: str | None) -> Axi
     trials = [t for effect in found if (t := _Trial.of(probe, [effect])) is not None]
     good = [trial for trial in trials if _MIN_EXPONENT <= trial.exponent <= _MAX_EXPONENT]
     if not good:
-        joint = _joined(probe, None, trials) or _resized(probe)
+        joint = _joined(probe, None, trials) or _resized(probe) or _shared(probe)
         return joint.axis() if joint else Axis(status="none", reason=why or _reason(trials))
     best = max(good, key=_preference)
     return (_joined(probe, best, trials) or best).axis()
@@ -115,6 +116,20 @@ def _resized(probe: Prober) -> _Trial | None:
         if same and (built := _turned_exactly(probe, [group, *same])) is not None:
             trial = _Trial([group, *same], probe.exponent(built, 2.0), exact=True)
             if _MIN_EXPONENT <= trial.exponent <= _MAX_EXPONENT:
+                return trial
+    return None
+
+
+def _shared(probe: Prober) -> _Trial | None:
+    """Repeats of blocks that share their weights: FLOPs grow, and no weight moves."""
+    for group in probe.groups.values():
+        whole = all(isinstance(value, int) and value > 1 for value in group.values)
+        if group.kind != "values" or not whole or not may_be_depth(group.name):
+            continue
+        built = _turned_exactly(probe, [group])
+        if built is not None and built.shapes == probe.base.shapes:
+            trial = _Trial([group], probe.exponent(built, 2.0), exact=True)
+            if _MIN_EXPONENT <= trial.exponent <= 1.0:
                 return trial
     return None
 

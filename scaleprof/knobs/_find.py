@@ -6,25 +6,36 @@ nested in arguments. Names are used as a veto alone: class counts, vocabularies 
 weights too, and are not width.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from torch import nn
 
 from ..costs import count_module
-from ..errors import ModelError
-from ..models import ConstructorCall, ResolvedModel, build_module
-from ..records import InputSpec
+from ..errors import ModelError, RecipeError
+from ..models import ConstructorCall, Declaration, ResolvedModel, build_module
+from ..records import Axis, InputSpec
 from ._capture import capture_arguments, class_call, storable
+from ._declared import declared_arguments, declared_axes
 from ._depth import depth_axis
-from ._effects import find_effects
+from ._effects import Effect, find_effects
 from ._groups import Arguments, find_groups
 from ._knobs import Knobs
 from ._layers import blocks_axis, layers_axis
+from ._names import is_dependent
 from ._probe import Built, Prober, cast, shapes_of
-from ._resolution import resolution_axis
+from ._resolution import INPUT, resolution_axis
+from ._resolve import resolve_factors
 from ._sizes import kernel_axis, patch_axis
+from ._ways import WIDTH_STEPS, is_channels, stepped_widths
 from ._width import width_axis
+
+# factors next to one, at which channels that divide by nothing in particular show it
+_BESIDES = (0.8, 1.3)
+# what no constructor can use; one that builds the same model with it does not look at it
+_NONSENSE = "no value at all"
 
 
 def find_knobs(
@@ -43,70 +54,190 @@ def find_knobs(
     """
     module = build_module(resolved.call, meta=True)
     base = Built(shapes_of(module), count_module(cast(module, dtype), inputs))
-    why: str | None
-    for call, arguments, why in _scalable_calls(resolved.call, module, base):  # noqa: B007
-        probe = Prober(
-            call=call,
-            arguments=arguments,
-            groups=find_groups(arguments.values),
-            inputs=tuple(inputs),
-            base=base,
-            dtype=dtype,
-        )
-        effects = find_effects(probe)
-        if effects:
-            break
-    width = width_axis(probe, effects, why)
-    if width.status == "none":
-        width = layers_axis(probe, module) or width
-    depth = depth_axis(probe, effects, why)
-    if depth.status == "none":
-        depth = blocks_axis(probe) or depth
-    axes = {
-        "width": width,
-        "depth": depth,
-        "resolution": resolution_axis(probe),
-        "patch_size": patch_axis(probe),
-        "kernel_size": kernel_axis(probe),
-    }
+    probe = Prober(
+        call=resolved.call,
+        arguments=Arguments({}),
+        groups={},
+        inputs=tuple(inputs),
+        base=base,
+        dtype=dtype,
+    )
+    if resolved.declared is not None:
+        probe = _declared_call(probe, module, resolved.declared)
+        return _knobs(model, probe, declared_axes(probe, resolved.declared))
+    probe, effects, why = _best_call(probe, module)
+    knobs = _knobs(model, probe, _axes(probe, module, effects, why))
+    knobs = _tried(knobs, "width", (0.5, 0.75), lambda: layers_axis(probe, module))
+    knobs = _with_step(knobs, probe)
+    return _tried(knobs, "depth", (0.5,), lambda: blocks_axis(probe, module))
+
+
+def _knobs(model: str, probe: Prober, axes: dict[str, Axis]) -> Knobs:
     return Knobs(
         model=model,
         call=probe.call,
         arguments=probe.arguments,
-        inputs=tuple(inputs),
+        inputs=probe.inputs,
         axes=axes,
-        cost=base.cost,
-        dtype=dtype,
+        cost=probe.base.cost,
+        dtype=probe.dtype,
     )
+
+
+def _axes(
+    probe: Prober, module: nn.Module, effects: Sequence[Effect], why: str | None
+) -> dict[str, Axis]:
+    width, whole = width_axis(probe, effects, why)
+    if not whole:
+        width = layers_axis(probe, module) or width
+    depth = depth_axis(probe, effects, why)
+    if depth.status == "none":
+        depth = blocks_axis(probe, module) or depth
+    return {
+        "width": width,
+        "depth": depth,
+        "resolution": resolution_axis(probe, besides=width.arguments),
+        "patch_size": patch_axis(probe),
+        "kernel_size": kernel_axis(probe),
+    }
+
+
+def _with_call(probe: Prober, call: ConstructorCall, arguments: Arguments) -> Prober:
+    groups = find_groups(arguments.values)
+    return dataclasses.replace(probe, call=call, arguments=arguments, groups=groups, reasons={})
+
+
+def _declared_call(probe: Prober, module: nn.Module, declared: Declaration) -> Prober:
+    """The call that has the declared arguments: what was named, or else the class behind it."""
+    names = {*declared.width, *declared.depth, *declared.resolution} - {INPUT}
+    named = _with_call(probe, probe.call, declared_arguments(probe.call))
+    if names <= named.groups.keys():
+        return named
+    for call, arguments, _, _ in _scalable_calls(probe.call, module, probe.base):
+        other = _with_call(probe, call, arguments)
+        if names <= other.groups.keys():
+            return other
+    return named
+
+
+def _tried(
+    knobs: Knobs, axis: str, factors: Sequence[float], other: Callable[[], Axis | None]
+) -> Knobs:
+    """Turn a knob down as recipes will; where that fails, take the other one if it is better."""
+    failed = _failed(knobs, axis, factors)
+    if not failed:
+        return knobs
+    found = other()
+    if found is not None and found.base.keys() != knobs.axes[axis].base.keys():
+        instead = _with_axis(knobs, axis, found)
+        if len(_failed(instead, axis, factors)) < len(failed):
+            return instead
+    at = ", ".join(f"×{factor:g}" for factor in failed)
+    limited = replace(knobs.axes[axis], status="partial", reason=f"nothing builds and runs at {at}")
+    return _with_axis(knobs, axis, limited)
+
+
+def _with_step(knobs: Knobs, probe: Prober) -> Knobs:
+    """Note the smallest multiple that channels can be rounded to, where one is found."""
+    axis = knobs.axes["width"]
+    groups = [knobs.groups[name] for name in axis.arguments if name in probe.groups]
+    if axis.status == "none" or not any(map(is_channels, groups)):
+        return knobs
+    for step in WIDTH_STEPS:
+        values = [stepped_widths(groups, step, factor) for factor in _BESIDES]
+        if all(probe.build(new) is not None for new in values):
+            return _with_axis(knobs, "width", replace(axis, step=step))
+    return knobs
+
+
+def _failed(knobs: Knobs, axis: str, factors: Sequence[float]) -> list[float]:
+    if knobs.axes[axis].status == "none":
+        return []
+    return [factor for factor in factors if not _resolves(knobs, axis, factor)]
+
+
+def _resolves(knobs: Knobs, axis: str, factor: float) -> bool:
+    try:
+        resolve_factors(
+            knobs,
+            width=factor if axis == "width" else 1.0,
+            depth=factor if axis == "depth" else 1.0,
+        )
+    except RecipeError:
+        return False
+    return True
+
+
+def _with_axis(knobs: Knobs, name: str, axis: Axis) -> Knobs:
+    return replace(knobs, axes={**knobs.axes, name: axis})
+
+
+def _best_call(probe: Prober, module: nn.Module) -> tuple[Prober, list[Effect], str | None]:
+    """Choose the call to change, with the effects of its arguments: the one that moves most."""
+    best: tuple[Prober, list[Effect], str | None] | None = None
+    for call, arguments, whole, why in _scalable_calls(probe.call, module, probe.base):
+        trial = _with_call(probe, call, arguments)
+        effects = find_effects(trial)
+        if best is None or _reach(effects) > _reach(best[1]):
+            best = trial, effects, why
+        if effects and whole:
+            break
+    assert best is not None
+    return best
+
+
+def _reach(effects: Sequence[Effect]) -> tuple[int, int]:
+    """Number of sizes that arguments move, those of channels before those of ratios."""
+    moved = {size for e in effects if not is_dependent(e.group.name) for size in e.elasticity}
+    return len(moved), len(effects)
 
 
 def _scalable_calls(
     call: ConstructorCall, module: nn.Module, base: Built
-) -> Iterator[tuple[ConstructorCall, Arguments, str | None]]:
+) -> Iterator[tuple[ConstructorCall, Arguments, bool, str | None]]:
     """What may be called with changed arguments: what the user named, or else the class.
 
     A builder function may set arguments itself and refuse them from outside ("multiple values for
     keyword argument"), or ignore them; the class behind it then takes them.
+
+    Yields:
+        A call, its arguments, whether these are all that the class has, and why there are none.
     """
     try:
         captured = capture_arguments(call, type(module))
     except (ModelError, TypeError, ValueError) as error:
-        yield call, Arguments(call.arguments, call.callables), str(error)
+        yield call, Arguments(call.arguments, call.callables), False, str(error)
         return
     arguments = storable(captured)
     if _rebuilds(_explicit(call, arguments), base):
-        yield call, arguments, None
+        ignored = _ignored(call, arguments, base)
+        yield call, _without(arguments, ignored), not ignored, None
     why = "its arguments cannot be set from outside"
     try:
         for keep_lists in (False, True):
             direct = class_call(type(module), captured, keep_lists=keep_lists)
             arguments = storable(captured, keep_lists=keep_lists)
             if _rebuilds(_explicit(direct, arguments), base):
-                yield direct, arguments, None
+                yield direct, arguments, True, None
                 return
     except ModelError as error:
         why = f"{why}, and {error}"
-    yield call, Arguments({}), why
+    yield call, Arguments({}), False, why
+
+
+def _ignored(call: ConstructorCall, arguments: Arguments, base: Built) -> set[str]:
+    """Arguments that a builder makes itself, whatever it is given: nonsense changes nothing.
+
+    Only objects that hold numbers are tried; of plain numbers the effect shows the same.
+    """
+    objects = {path.split(".")[0] for path in arguments.callables} & _with_numbers(arguments)
+    return {name for name in objects if _rebuilds(call.override({name: _NONSENSE}), base)}
+
+
+def _without(arguments: Arguments, names: set[str]) -> Arguments:
+    values = {name: value for name, value in arguments.values.items() if name not in names}
+    inside = tuple(path for path in arguments.callables if path.split(".")[0] not in names)
+    return Arguments(values, inside)
 
 
 def _explicit(call: ConstructorCall, arguments: Arguments) -> ConstructorCall:

@@ -1,6 +1,7 @@
 """What scaling needs to know about one model."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -8,9 +9,10 @@ from ..models import ConstructorCall
 from ..records import Axis, Cost, InputSpec
 from ._groups import Arguments, Group, Number, find_groups, turn
 from ._layers import BLOCKS, LAYERS, built, built_groups
+from ._resolution import axis_dims, input_sizes
 
 
-class Knobs(msgspec.Struct, frozen=True, kw_only=True):
+class Knobs(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The knobs of one model: what scaling needs to know about it.
 
     Attributes:
@@ -31,15 +33,18 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
     cost: Cost
     dtype: str = "float32"
 
+    @cached_property
     def groups(self) -> dict[str, Group]:
         """Return the groups of numbers among the arguments, by name."""
         return find_groups(self.arguments.values) | built_groups(self.axes)
 
-    def turned(
-        self, new: Mapping[str, Sequence[Number]], groups: Mapping[str, Group] | None = None
-    ) -> ConstructorCall:
+    def input_sizes(self) -> tuple[int, ...]:
+        """Return the sizes of the input that the resolution turns: height and width, or length."""
+        return input_sizes(self.inputs, axis_dims(self.axes["resolution"]))
+
+    def turned(self, new: Mapping[str, Sequence[Number]]) -> ConstructorCall:
         """Return the call with new values for some groups."""
-        known = groups or self.groups()
+        known = self.groups
         # a group left at its base values stays out of the call: one model, one call
         arguments = {
             name: values

@@ -10,9 +10,11 @@ from torch import nn
 
 from ..costs import count_module
 from ..models import ConstructorCall, build_module, deeper_call, wider_call
+from ..models.scaled import block_rows
 from ..records import Axis, Cost, InputSpec
 from ._groups import Group
 from ._probe import Prober, cast
+from ._same_shape import blocks_of_same_shape
 
 LAYERS = "width of all layers"
 """Name of the group: all channel counts of a model, as one factor. No argument is called so."""
@@ -24,6 +26,8 @@ BLOCKS = "blocks in rows"
 _MIN_EXPONENT = 1.4
 # blocks that do not stand in rows stay: with less than this, most of the model is such
 _MIN_DEPTH_EXPONENT = 0.45
+# with less than this, there is nothing to speak of
+_MIN_PART = 0.1
 # halves too: channel counts that fit together at twice the width may not at others
 _FACTORS = (2.0, 0.5)
 
@@ -44,7 +48,7 @@ def built(
     width, depth = (float(new[name][0]) if name in new else 1.0 for name in (LAYERS, BLOCKS))
     if width != 1.0:
         call = with_wider_layers(call, axes["width"], width)
-    return deeper_call(call, depth) if depth != 1.0 else call
+    return call if depth == 1.0 else deeper_call(call, depth, axes["depth"].base.get("blocks"))
 
 
 def with_wider_layers(call: ConstructorCall, width: Axis, factor: float) -> ConstructorCall:
@@ -82,23 +86,46 @@ def layers_axis(probe: Prober, module: nn.Module) -> Axis | None:
     )
 
 
-def blocks_axis(probe: Prober) -> Axis | None:
-    """Return the depth axis of a model with blocks in rows of equals; None if it has none."""
+def blocks_axis(probe: Prober, module: nn.Module) -> Axis | None:
+    """Return the depth axis of a model with blocks that can be repeated; None if it has none.
+
+    They stand in rows of equals, or else keep the shape of what passes through them.
+    """
+    exponent = _depth_exponent(probe, None)
+    if exponent is not None and exponent >= _MIN_DEPTH_EXPONENT:
+        return _blocks_axis({BLOCKS: 1.0, "rows": block_rows(module)}, exponent)
+    names = blocks_of_same_shape(module, probe.inputs)
+    exponent = _depth_exponent(probe, names) if names else None
+    if exponent is not None and exponent >= _MIN_PART:
+        rows = block_rows(module, names)
+        return _blocks_axis({BLOCKS: 1.0, "rows": rows, "blocks": names}, exponent)
+    return None
+
+
+def _depth_exponent(probe: Prober, blocks: Sequence[str] | None) -> float | None:
     exponents = []
     for factor in _FACTORS:
-        cost = _cost(deeper_call(probe.call, factor), probe.inputs, probe.dtype)
+        cost = _cost(deeper_call(probe.call, factor, blocks), probe.inputs, probe.dtype)
         if cost is None:
             return None
         exponents.append(probe.exponent_of(cost, factor))
-    # halving rows of two or three leaves one or two blocks of each: it is not held to the power
-    if exponents[0] < _MIN_DEPTH_EXPONENT or exponents[1] <= 0:
-        return None
+    # halving rows of two or three leaves one or two blocks of each: it is not held to the power,
+    # and rows of one stay as they are
+    fewest = -1e-9 if blocks is not None else 1e-9
+    return exponents[0] if exponents[1] > fewest else None
+
+
+def _blocks_axis(base: dict[str, Any], exponent: float) -> Axis:
+    part = exponent < _MIN_DEPTH_EXPONENT
     return Axis(
-        status="ok",
+        status="partial" if part else "ok",
+        reason=f"all its blocks that can be repeated are {2**exponent - 1:.0%} of its FLOPs"
+        if part
+        else None,
         arguments=(BLOCKS,),
-        base={BLOCKS: 1.0},
+        base=base,
         how="no argument: the recipe calls scaleprof's own builder, which repeats blocks",
-        flops_exponent=exponents[0],
+        flops_exponent=exponent,
     )
 
 

@@ -1,9 +1,7 @@
-"""Rounded values of a model's knobs at a factor, the nearest first, coarser ones after."""
+"""Depths and sizes of the input at a factor, the nearest first, coarser ones after."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from fractions import Fraction
 
 import msgspec
 
@@ -12,20 +10,17 @@ from ..scaling import scale_depths
 from ._effects import repeated
 from ._groups import Group, Number
 from ._knobs import Knobs
-from ._numbers import mean_ratio, scale_widths
-from ._resolution import input_sizes, resolution_step, scale_input
+from ._resolution import (
+    axis_dims,
+    following_sizes,
+    input_sizes,
+    resolution_step,
+    scale_input,
+    size_factor,
+)
 
 # shares of the base's size that coarser grids go by, where 32 pixels are no legal step
 _RESOLUTION_SHARES = (8, 4, 2, 1)
-# multiples of channels: 8 suits vector units; the others are what heads and groups divide
-WIDTH_STEPS = (8, 16, 24, 32, 48, 64, 96, 128)
-# denominators of one factor for all sizes, which keeps every ratio between them
-_UNIFORM_DENOMINATORS = (32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
-
-# a fraction further from the factor than this, as a log, is another variant and no rounding
-_MAX_ROUNDING = 0.25
-# names of what divides channels: it may have to be scaled with them to stay legal
-_DIVIDES = re.compile("head|group", re.IGNORECASE)
 
 
 class DepthValues(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,57 +38,31 @@ class InputValues(msgspec.Struct, frozen=True, kw_only=True):
     factor: float
 
 
-def width_values(knobs: Knobs, factor: float, *, rounding: int) -> Mapping[str, Sequence[Number]]:
-    """Channel counts times a factor, by the ``rounding``-th way to round them; else empty.
-
-    Each count is rounded to multiples of a step first; then all are scaled by one fraction, so that
-    ratios between them stay what they were; then counts or sizes of heads are scaled along.
-    """
-    groups = _axis_groups(knobs, "width")
-    if rounding < len(WIDTH_STEPS):
-        step = WIDTH_STEPS[rounding]
-        return {g.name: list(scale_widths(g.values, factor, step)) for g in groups}
-    rounding -= len(WIDTH_STEPS)
-    along = [[], *([group] for group in knobs.groups().values() if _is_heads(group))]
-    if rounding >= len(along) * len(_UNIFORM_DENOMINATORS):
-        return {}
-    which, fine = divmod(rounding, len(_UNIFORM_DENOMINATORS))
-    denominator = _UNIFORM_DENOMINATORS[fine]
-    share = Fraction(max(round(factor * denominator), 1), denominator)
-    if abs(math.log(share / factor)) > _MAX_ROUNDING:
-        # this fraction is too coarse to be the factor: nothing that was not tried before
-        return width_values(knobs, factor, rounding=0)
-    return {g.name: [_times(value, share) for value in g.values] for g in [*groups, *along[which]]}
-
-
-def _is_heads(group: Group) -> bool:
-    """Tell counts and sizes of heads and groups, between which channels are divided."""
-    whole = all(isinstance(value, int) and value > 1 for value in group.values)
-    return group.kind == "values" and whole and bool(_DIVIDES.search(group.name))
-
-
-def _times(value: Number, share: Fraction) -> Number:
-    if isinstance(value, float) or value <= 0:
-        # zero says that there is none
-        return float(value * share) if value > 0 else value
-    return max(round(value * share), 1)
-
-
 def depth_values(knobs: Knobs, factor: float) -> Iterator[DepthValues]:
     """Repeats times a factor: the sum kept as near as it can be, else each rounded, else up."""
     groups = _axis_groups(knobs, "depth")
     if not groups or factor == 1.0:
         yield DepthValues(new={}, factor=1.0)
         return
-    seen: list[Mapping[str, Sequence[Number]]] = []
-    for spread in (_by_sum, _nearest, _upwards):
-        new = {g.name: _repeats(g, factor, spread) for g in groups}
-        if new in seen:
-            continue
-        seen.append(new)
+    if (rows := knobs.axes["depth"].base.get("rows")) is not None:
+        achieved = sum(scale_depths(rows, factor)) / sum(rows)
+        own: dict[str, list[Number]] = {group.name: [factor] for group in groups}
+        yield DepthValues(new=own if achieved != 1.0 else {}, factor=achieved)
+        return
+    for new in _repeats_at(groups, factor):
         same = all(tuple(new[g.name]) == g.values for g in groups)
         old_sum, new_sum = (sum(map(sum, vs)) for vs in ([g.values for g in groups], new.values()))
         yield DepthValues(new={} if same else new, factor=1.0 if same else new_sum / old_sum)
+
+
+def _repeats_at(groups: Sequence[Group], factor: float) -> Iterator[Mapping[str, Sequence[Number]]]:
+    """Repeats times a factor, by one way to round them after another."""
+    seen: list[Mapping[str, Sequence[Number]]] = []
+    for spread in (_by_sum, _nearest, _upwards):
+        new = {group.name: _repeats(group, factor, spread) for group in groups}
+        if new not in seen:
+            seen.append(new)
+            yield new
 
 
 def _repeats(group: Group, factor: float, spread: "_Spread") -> list[Number]:
@@ -128,28 +97,28 @@ _Spread = Callable[[Sequence[int], float], list[int]]
 def input_values(knobs: Knobs, factor: float) -> Iterator[InputValues]:
     """Sizes of the input times a factor, on the finest grid first."""
     same = InputValues(new={}, inputs=knobs.inputs, factor=1.0)
-    if knobs.axes["resolution"].status == "none" or factor == 1.0:
+    axis = knobs.axes["resolution"]
+    if axis.status == "none" or factor == 1.0:
         yield same
         return
-    old = knobs.inputs[0].shape[2:]
+    dims = axis_dims(axis)
+    old = input_sizes(knobs.inputs, dims)
     groups = _axis_groups(knobs, "resolution")
+    finest = axis.step or resolution_step(old)
     seen: list[tuple[InputSpec, ...]] = []
-    for step in (
-        resolution_step(knobs.inputs),
-        *(old[-1] // share for share in _RESOLUTION_SHARES),
-    ):
-        inputs = scale_input(knobs.inputs, factor, max(step, 1))
+    for step in (finest, *(old[-1] // share for share in _RESOLUTION_SHARES)):
+        inputs = scale_input(knobs.inputs, factor, max(step, finest), dims)
         if inputs in seen:
             continue
         seen.append(inputs)
-        if inputs[0].shape == knobs.inputs[0].shape:
+        new = input_sizes(inputs, dims)
+        if new == old:
             yield same
             continue
-        achieved = mean_ratio(inputs[0].shape[2:], old)
-        new = {group.name: input_sizes(group, inputs, achieved) for group in groups}
-        yield InputValues(new=new, inputs=inputs, factor=achieved)
+        turned = {group.name: following_sizes(group, old, new) for group in groups}
+        yield InputValues(new=turned, inputs=inputs, factor=size_factor(old, new))
 
 
 def _axis_groups(knobs: Knobs, axis: str) -> list[Group]:
-    groups = knobs.groups()
+    groups = knobs.groups
     return [groups[name] for name in knobs.axes[axis].arguments if name in groups]

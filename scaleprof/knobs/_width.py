@@ -16,16 +16,23 @@ _MIN_EXPONENT = 1.0
 # share of the sizes that move at all which a further argument must add to be turned along: a head's
 # own width is three or four of some hundred sizes
 _MIN_NEW_SHARE = 0.005
-# with this share of all channel sizes moved, other choices are not looked for
-_ENOUGH = 0.75
+# with this share of all channel sizes moved, other choices of arguments are not looked for
+_ENOUGH = 0.9
+# with less, widening all layers is preferred where that works
+_MOST = 0.75
 # a size pushed above the factor costs more than one left behind: it squares, and hides an alias
 _OVERSHOOT_PENALTY = 2.0
+# models round their channels themselves
+_TOLERANCE = 0.1
 # channel counts that fail alone are tried together; smaller numbers are rather something else
 _MIN_CHANNELS = 8
 
 
-def width_axis(probe: Prober, effects: Sequence[Effect], why: str | None) -> Axis:
+def width_axis(probe: Prober, effects: Sequence[Effect], why: str | None) -> tuple[Axis, bool]:
     """Choose the width knob, and check that it builds and runs.
+
+    Returns:
+        The axis, and whether it moves most channel sizes by the factor.
 
     Args:
         probe: Of the base.
@@ -33,25 +40,28 @@ def width_axis(probe: Prober, effects: Sequence[Effect], why: str | None) -> Axi
         why: Why arguments cannot be set at all, if so.
     """
     widths = [effect for effect in effects if effect.axis == "width"]
-    best, reached = None, 0
+    best, reached, total = None, 0, _channel_sizes(probe.base.shapes)
     for chosen in _choices(probe, widths):
         if not chosen or (axis := _checked(probe, chosen)) is None:
             continue
         if (moved := _on_target(probe, chosen)) > reached or best is None:
             best, reached = axis, moved
-        if reached >= _ENOUGH * _channel_sizes(probe.base.shapes):
+        if reached >= _ENOUGH * total:
             break
-    return best or Axis(status="none", reason=why or _reason(probe, widths))
+    best = best or Axis(status="none", reason=why or _reason(probe, widths))
+    return best, reached >= _MOST * total
 
 
 def _choices(probe: Prober, widths: Sequence[Effect]) -> Iterable[list[Group]]:
     # ratios and sizes of groups alone are no width, unless nothing else is
-    for effects in (widths, []) if _has_channels(widths) else ([], widths):
-        if effects:
-            yield _cover(effects)
-            yield _cover(effects, runs=lambda groups: _double(probe, groups) is not None)
-        else:
-            yield _together(probe)
+    alone = _has_channels(widths)
+    if not alone:
+        yield _together(probe)
+    if widths:
+        yield _cover(widths)
+        yield _cover(widths, runs=lambda groups: _double(probe, groups) is not None)
+    if alone:
+        yield _together(probe)
 
 
 def _channel_sizes(shapes: Shapes) -> int:
@@ -162,12 +172,12 @@ def _together(probe: Prober) -> list[Group]:
 
 
 def _on_target(probe: Prober, groups: Sequence[Group]) -> int:
-    """Number of sizes that double when all of these groups do; 0 if that does not run."""
+    """Number of sizes that about double when all of these groups do; 0 if that does not run."""
     built = _double(probe, groups)
     if built is None:
         return 0
     return sum(
-        b == 2 * a
+        abs(b - 2 * a) <= _TOLERANCE * 2 * a
         for name, shape in probe.base.shapes.items()
         if len(built.shapes.get(name, ())) == len(shape)
         for a, b in zip(shape[:2], built.shapes[name][:2], strict=True)

@@ -15,25 +15,24 @@ Run = tuple[int, int, int]
 """A run of equal blocks among the children of a container: start, modules per block, blocks."""
 
 
-def repeat_blocks(module: nn.Module, depth: float) -> int:
+def row_lengths(module: nn.Module) -> list[int]:
+    """Numbers of blocks in the rows of equals of a module."""
+    return [blocks for container in _containers(module) for _, _, blocks in _runs(container)]
+
+
+def repeat_blocks(module: nn.Module, depth: float) -> None:
     """Scale the number of blocks that stand in rows of equals, in place.
 
     Equal blocks are of one class and have weights of equal shapes. The last of a row is copied, or
     the last ones are removed: the first may change sizes in space.
-
-    Returns:
-        Blocks there were in all rows; with none, nothing is changed.
     """
     rows = [(container, run) for container in _containers(module) for run in _runs(container)]
     lengths = [blocks for _, (_, _, blocks) in rows]
-    if not rows:
-        return 0
     new = dict(zip(map(_key, rows), scale_depths(lengths, depth), strict=True))
     for container in {id(container): container for container, _ in rows}.values():
         # from the end, so that the starts of earlier runs stay where they are
         for run in reversed(_runs(container)):
             _resize(container, run, new[_key((container, run))])
-    return sum(lengths)
 
 
 def _key(row: tuple[nn.Module, Run]) -> tuple[int, Run]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ _LOADING = frozenset(
     {
         *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"),
         *("cache_dir", "weights", "weights_backbone", "state_dict", "url", "file", "hub_path"),
+        # of configurations of transformers
+        *("use_pretrained_backbone", "backbone", "auto_map", "quantization_config"),
     }
 )
 
@@ -48,10 +51,10 @@ def build_module(call: ConstructorCall, *, meta: bool = False, trust: bool = Tru
     if not trust:
         check_trusted(call)
     constructor = import_target(call.target)
-    arguments = decode_arguments(call)
 
     def construct() -> Any:
-        return constructor(**arguments)
+        # modules among the arguments are built like the model
+        return constructor(**decode_arguments(call))
 
     module = build_on_meta(construct) if meta else construct()
     if not isinstance(module, nn.Module):
@@ -80,8 +83,7 @@ def check_trusted(call: ConstructorCall) -> None:
     if call.target == BUILD_SCALED:
         check_trusted(inner_call(call))
         return
-    loading = sorted(_LOADING.intersection(call.arguments))
-    if loading:
+    if loading := _loading(call.arguments):
         raise _untrusted(call, f"its argument `{loading[0]}` can load files")
     if call.target == "timm:create_model":
         _check_timm_name(call)
@@ -92,8 +94,13 @@ def check_trusted(call: ConstructorCall) -> None:
         if not (_is_module_class(name) or _is_torch_function(name) or _is_own_arithmetic(name)):
             raise _untrusted(call, f"its argument `{name}` is not a class or function of torch")
     for name, keywords in built:
-        if not _is_record_class(name) or _LOADING.intersection(keywords):
+        if not (_is_record_class(name) or _is_module_class(name)) or _loading(keywords):
             raise _untrusted(call, f"its argument `{name}` is not a plain record of such a package")
+
+
+def _loading(arguments: Mapping[str, Any]) -> list[str]:
+    """Names of arguments that can load something, and are not switched off."""
+    return sorted(name for name in _LOADING.intersection(arguments) if arguments[name])
 
 
 def _untrusted(call: ConstructorCall, why: str) -> ModelError:

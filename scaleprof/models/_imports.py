@@ -3,10 +3,14 @@
 import importlib
 import importlib.util
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+
+# of these, the version tells what they are
+_LIBRARIES = ("scaleprof", "torch", "timm", "torchvision", "transformers", "diffusers")
 
 _FILES: dict[str, str] = {}
 """Modules that were loaded from a file, by module name: the path the user gave."""
@@ -34,6 +38,8 @@ def target_of(value: Any) -> str:
         ModelError: If it cannot be imported by name: a lambda, a local class.
     """
     module = getattr(value, "__module__", None)
+    if (short := _exported(str(module), value)) is not None:
+        return short
     target = f"{_FILES.get(str(module), module)}:{getattr(value, '__qualname__', None)}"
     try:
         found = import_target(target)
@@ -42,6 +48,34 @@ def target_of(value: Any) -> str:
     if found is not value:
         raise ModelError(f"{value!r} cannot be imported by name")
     return target
+
+
+def own_sources(target: str) -> tuple[str, ...]:
+    """Files of the modules imported so far that are no part of an installed distribution.
+
+    Those of the package that a target is in count too, wherever they are.
+    """
+    top = target.rpartition(":")[0].partition(".")[0]
+    installed = tuple(filter(None, {sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib")}))
+    files = set()
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not file.endswith(".py"):
+            continue
+        package = name.partition(".")[0]
+        if package not in _LIBRARIES and (package == top or not file.startswith(installed)):
+            files.add(str(Path(file).resolve()))
+    return tuple(sorted(files))
+
+
+def _exported(module: str, value: Any) -> str | None:
+    """Name under which a package of many modules exports what one of them defines."""
+    top, _, inside = module.partition(".")
+    name = getattr(value, "__qualname__", None)
+    package = sys.modules.get(top)
+    if not inside or not name or "." in name or getattr(package, name, None) is not value:
+        return None
+    return f"{top}:{name}"
 
 
 def _load_module(name: str) -> Any:

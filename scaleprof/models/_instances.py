@@ -9,6 +9,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from ._recorded import recorded_call
+
 
 def instance_arguments(value: Any) -> dict[str, Any] | None:
     """Return the keywords with which an object's class makes an equal object.
@@ -20,6 +22,8 @@ def instance_arguments(value: Any) -> dict[str, Any] | None:
     """
     if isinstance(value, type) or inspect.isroutine(value):
         return None
+    if (recorded := recorded_call(value)) is not None:
+        return recorded
     if dataclasses.is_dataclass(value):
         return _dataclass_arguments(value)
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
@@ -35,14 +39,30 @@ def is_plain_record(cls: Any) -> bool:
 
 
 def _dataclass_arguments(value: Any) -> dict[str, Any]:
-    given = {}
+    given, derived = {}, {}
     for field in dataclasses.fields(value):
         if not field.init:
             continue
-        now = getattr(value, field.name)
-        if _may_hold_numbers(now) or not _same(now, _default(field)):
+        now, default = getattr(value, field.name), _default(field)
+        if default is None and now is not None:
+            derived[field.name] = now
+        elif _may_hold_numbers(now) or not _same(now, default):
             given[field.name] = now
-    return given
+    return {**given, **(_not_derived(type(value), given, derived) if derived else {})}
+
+
+def _not_derived(cls: type, given: Mapping[str, Any], derived: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some fields that the class does not work out from the others by itself."""
+    try:
+        again = cls(**given)
+    except Exception:  # a class may refuse to be made without them
+        return dict(derived)
+    return {
+        name: now
+        for name, now in derived.items()
+        # configurations inside configurations have numbers of their own
+        if dataclasses.is_dataclass(now) or not _same(getattr(again, name), now)
+    }
 
 
 def _may_hold_numbers(value: Any) -> bool:

@@ -12,7 +12,9 @@ import msgspec
 from ..errors import MissingExtraError, ModelError
 from ..records import InputSpec
 from ._calls import ConstructorCall, encode_arguments
+from ._declared import Declaration, declaration_of
 from ._imports import import_target
+from ._inputs import parse_inputs
 from ._reference import Reference
 
 # arguments that load weights: scaleprof counts and times architectures, and stays offline
@@ -24,12 +26,16 @@ class ResolvedModel(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         call: What builds it.
-        inputs: Shapes of its inputs without the batch, if the source knows them.
+        inputs: What it is called with, if the source knows.
+        other_inputs: What else it may be called with, in the order to try.
+        declared: Its knobs, where its author says which they are.
         library: Distribution it comes from, or None for a file.
     """
 
     call: ConstructorCall
     inputs: tuple[InputSpec, ...]
+    other_inputs: tuple[tuple[InputSpec, ...], ...] = ()
+    declared: Declaration | None = None
     library: str | None
 
 
@@ -46,13 +52,19 @@ def resolve_model(reference: Reference) -> ResolvedModel:
             f"`{reference.text}` asks for weights (`{weights[0]}`), which are never loaded",
             hint=f"leave `{weights[0]}` out: cost and latency do not depend on the weights",
         )
-    if reference.source == "hf":
-        raise ModelError(
-            "models of transformers by configuration are not supported yet",
-            hint="name a function of your own that returns the module: nets.py:make",
-        )
-    find = {"timm": _timm_model, "torchvision": _torchvision_model}.get(reference.source)
-    return find(reference) if find else _callable_model(reference)
+    find = {
+        "timm": _timm_model,
+        "torchvision": _torchvision_model,
+        "hf": _transformers_model,
+        "diffusers": _diffusers_model,
+    }.get(reference.source)
+    resolved = find(reference) if find else _callable_model(reference)
+    constructor = None if find else import_target(resolved.call.target)
+    declared = declaration_of(f"{reference.source}:{reference.name}", constructor)
+    if declared is None:
+        return resolved
+    inputs = resolved.inputs or parse_inputs(declared.inputs)
+    return msgspec.structs.replace(resolved, declared=declared, inputs=inputs)
 
 
 def matching_models(pattern: str) -> list[str]:
@@ -148,6 +160,29 @@ def _torchvision_size(models: Any, name: str) -> int | None:
     transforms = [weights.transforms for weights in models.get_model_weights(name)]
     crops = [getattr(transform, "keywords", {}).get("crop_size") for transform in transforms]
     return min((int(crop) for crop in crops if crop), default=None)
+
+
+def _transformers_model(reference: Reference) -> ResolvedModel:
+    from ._transformers import transformers_call
+
+    call, sets = transformers_call(reference)
+    first, *others = sets or [()]
+    return ResolvedModel(
+        call=call, inputs=first, other_inputs=tuple(others), library="transformers"
+    )
+
+
+def _diffusers_model(reference: Reference) -> ResolvedModel:
+    from ._diffusers import diffusers_inputs
+
+    diffusers = _import_extra("diffusers", "diffusers")
+    network = getattr(diffusers, reference.name, None)
+    if not (inspect.isclass(network) and issubclass(network, diffusers.ModelMixin)):
+        known = [n for n in dir(diffusers) if n.endswith(("Model", "2D", "3D", "KL"))]
+        raise _unknown(reference.text, reference.name, known)
+    resolved = _callable_model(reference)
+    first, *others = diffusers_inputs(network, reference.arguments)
+    return msgspec.structs.replace(resolved, inputs=first, other_inputs=tuple(others))
 
 
 def _callable_model(reference: Reference) -> ResolvedModel:

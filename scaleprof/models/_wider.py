@@ -1,5 +1,8 @@
 """Calls of `scaleprof.models.scaled.build_scaled`, around the call that they scale."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from ..errors import ModelError
 from ._calls import ConstructorCall
 
@@ -13,17 +16,24 @@ def wider_call(
     return _wrapped(call, {"width": width, "inputs": inputs, "outputs": outputs})
 
 
-def deeper_call(call: ConstructorCall, depth: float) -> ConstructorCall:
+def deeper_call(
+    call: ConstructorCall, depth: float, blocks: Sequence[str] | None = None
+) -> ConstructorCall:
     """Return a call that builds what another call builds, with blocks repeated.
 
     A call that is of `build_scaled` already is told so, and not wrapped again.
+
+    Args:
+        call: The other call.
+        depth: Factor of the number of blocks.
+        blocks: Which blocks; None for those that stand in rows of equals.
     """
-    if call.target == BUILD_SCALED:
-        return call.override({"depth": depth})
-    return _wrapped(call, {"depth": depth})
+    named = {} if blocks is None else {"blocks": list(blocks)}
+    settings = {"depth": depth, **named}
+    return call.override(settings) if call.target == BUILD_SCALED else _wrapped(call, settings)
 
 
-def _wrapped(call: ConstructorCall, settings: dict[str, float]) -> ConstructorCall:
+def _wrapped(call: ConstructorCall, settings: dict[str, Any]) -> ConstructorCall:
     arguments = {
         "builder": call.target,
         **settings,
@@ -40,7 +50,7 @@ def inner_call(call: ConstructorCall) -> ConstructorCall:
         ModelError: If it is not of the form that `wider_call` gives.
     """
     builder, arguments = call.arguments.get("builder"), call.arguments.get("arguments", {})
-    known = {"builder", "width", "depth", "inputs", "outputs", "arguments"}
+    known = {"builder", "width", "depth", "blocks", "inputs", "outputs", "arguments"}
     if (
         not isinstance(builder, str)
         or "builder" not in call.callables

@@ -8,7 +8,7 @@ scale a network so call `build_scaled`.
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -16,7 +16,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from ._blocks import repeat_blocks
+from ._blocks import repeat_blocks, row_lengths
+from ._repeated import BETWEEN, repeat_named_blocks, rows_of
 
 # classes whose constructors take channel counts, and the names of these
 _CHANNELS: Mapping[type[nn.Module], tuple[str, ...]] = {
@@ -26,6 +27,9 @@ _CHANNELS: Mapping[type[nn.Module], tuple[str, ...]] = {
     nn.GroupNorm: ("num_channels",),
     nn.LayerNorm: ("normalized_shape",),
 }
+SPAN = BETWEEN
+"""Between the names of the first and the last module of one block: ``features.8..9``."""
+
 _OUTPUTS = ("out_channels", "out_features")
 
 
@@ -34,6 +38,7 @@ def build_scaled(
     *,
     width: float = 1.0,
     depth: float = 1.0,
+    blocks: Sequence[str] | None = None,
     inputs: int | None = None,
     outputs: int | None = None,
     arguments: Mapping[str, Any] | None = None,
@@ -43,7 +48,9 @@ def build_scaled(
     Args:
         builder: Class or function that builds the network.
         width: Factor of all channel counts but those of the input and the output.
-        depth: Factor of the number of blocks that stand in rows of equals.
+        depth: Factor of the number of blocks.
+        blocks: Paths of the blocks, which keep the shape of what passes through them; None for all
+            that stand in rows of equals in a `torch.nn.Sequential` or `torch.nn.ModuleList`.
         inputs: Channels of the network's input, which layers keep.
         outputs: Size of the network's output, such as its classes, which layers keep.
         arguments: Keyword arguments of the builder.
@@ -67,9 +74,21 @@ def build_scaled(
 
     with _intercepted(scaled) if width != 1.0 else nullcontext():
         module = builder(**(arguments or {}))
-    if depth != 1.0:
+    if depth != 1.0 and blocks is not None:
+        repeat_named_blocks(module, blocks, depth)
+    elif depth != 1.0:
         repeat_blocks(module, depth)
     return module
+
+
+def block_rows(module: nn.Module, blocks: Sequence[str] | None = None) -> list[int]:
+    """Return the number of blocks in each row of equals whose blocks `build_scaled` repeats.
+
+    Args:
+        module: The network.
+        blocks: See `build_scaled`.
+    """
+    return row_lengths(module) if blocks is None else [len(r) for r in rows_of(module, blocks)]
 
 
 @contextmanager

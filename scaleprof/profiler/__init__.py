@@ -98,6 +98,7 @@ def knobs(
     inputs: Sequence[str] = (),
     batch: int = 1,
     dtype: str = "float32",
+    fresh: bool = False,
 ) -> FoundKnobs:
     """Find the constructor arguments behind each scaling axis of a model, by probing.
 
@@ -106,6 +107,7 @@ def knobs(
         inputs: What it is called with; see `count`.
         batch: Size of the dimension in front of every input.
         dtype: Floating-point type of weights and inputs.
+        fresh: Find them anew, whatever was found before.
 
     Returns:
         By axis the arguments, their values in the base and how FLOPs grow, or why there are none.
@@ -121,7 +123,9 @@ def knobs(
     """
     from ._scale import find_knobs_of
 
-    return find_knobs_of(_reference_text(model), inputs=inputs, batch=batch, dtype=dtype)
+    return find_knobs_of(
+        _reference_text(model), inputs=_listed(inputs), batch=batch, dtype=dtype, fresh=fresh
+    )
 
 
 def scale(
@@ -136,6 +140,7 @@ def scale(
     inputs: Sequence[str] = (),
     batch: int = 1,
     dtype: str = "float32",
+    fresh: bool = False,
 ) -> ScaledModel:
     """Scale a model by a strategy at a compute multiplier, or by a factor per axis.
 
@@ -150,6 +155,7 @@ def scale(
         inputs: What the base is called with; see `count`.
         batch: Size of the dimension in front of every input.
         dtype: Floating-point type of weights and inputs.
+        fresh: Find the knobs anew, whatever was found before.
 
     Returns:
         The recipe with nominal and achieved factors and the call to paste, and its counted cost.
@@ -172,10 +178,11 @@ def scale(
         width=width,
         depth=depth,
         resolution=resolution,
-        settings=settings,
-        inputs=inputs,
+        settings=_listed(settings),
+        inputs=_listed(inputs),
         batch=batch,
         dtype=dtype,
+        fresh=fresh,
     )
 
 
@@ -195,6 +202,7 @@ def profile(
     inputs: Sequence[str] = (),
     base_accuracy: float | None = None,
     anchor: str | None = None,
+    fresh: bool = False,
     progress: Callable[[str], None] | None = None,
     command: str | None = None,
 ) -> Report:
@@ -217,6 +225,7 @@ def profile(
         inputs: What the model is called with; see `count`.
         base_accuracy: Accuracy of the base in percent; overrides the published figure.
         anchor: Training tag of the published figure to start from.
+        fresh: Find the knobs anew, whatever was found before.
         progress: Called with a line for every step.
         command: The command line, for the record.
 
@@ -235,7 +244,7 @@ def profile(
         >>> [variant.recipe.strategy for variant in report.variants]
         ['base', 'w']
         >>> report.variants[1].recipe.call
-        "timm.create_model('test_convnext', dims=(36, 48, 72, 96))"
+        "timm.create_model('test_convnext', dims=(36, 48, 72, 88))"
     """
     from ..selection import parse_budgets
     from ._options import Options, check_options
@@ -255,6 +264,7 @@ def profile(
         inputs=_listed(inputs),
         base_accuracy=base_accuracy,
         anchor=anchor,
+        fresh=fresh,
         command=command,
     )
     check_options(options)

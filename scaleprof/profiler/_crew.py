@@ -3,13 +3,14 @@
 import contextlib
 import math
 import time
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import psutil
 
 from ..models import Reference
 from ..workers import Done, Failure, Limits, WorkerServer, expect
+from ._cache import Cache
 
 Reply = TypeVar("Reply")
 
@@ -21,12 +22,13 @@ MIN_LIMIT_S = 20.0
 # share of the memory that is free now which one worker may use
 _MEMORY_SHARE = 0.8
 
-_LIBRARIES = ("timm", "torchvision")
+_LIBRARIES = ("timm", "torchvision", "transformers", "diffusers")
 
 
 def libraries_of(references: Iterable[Reference]) -> tuple[str, ...]:
     """Return the model libraries that references name, to be imported once and forked."""
-    return tuple(sorted({r.source for r in references if r.source in _LIBRARIES}))
+    names = {"transformers" if r.source == "hf" else r.source for r in references}
+    return tuple(sorted(names.intersection(_LIBRARIES)))
 
 
 def has_nvidia_gpu() -> bool:
@@ -46,6 +48,7 @@ class Crew:
         libraries: Model libraries to import beforehand.
         device: Device that will be measured; None if none will.
         deadline: Value of `time.monotonic` after which no worker goes on.
+        cache: Replies of probing that need no worker.
     """
 
     def __init__(
@@ -54,16 +57,17 @@ class Crew:
         *,
         device: str | None = None,
         deadline: float = math.inf,
+        cache: Cache | None = None,
     ) -> None:
         counting = ["torch", *libraries, "scaleprof.jobs._count", "scaleprof.jobs._scale"]
         measuring = ["scaleprof.jobs._measure", "scaleprof.jobs._warm"]
         self._forked = WorkerServer(preload=[*counting, *measuring])
         self._spawned = WorkerServer(preload=["torch", *measuring[:1]], spawn=True)
         self._deadline = deadline
+        self._cache = cache or Cache()
         self._on_cpu = device == "cpu" or (device == "auto" and not has_nvidia_gpu())
 
     def __enter__(self) -> "Crew":
-        self._forked.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,6 +95,25 @@ class Crew:
     def try_count(self, job: str, request: object, reply: type[Reply]) -> Done[Reply] | Failure:
         """Run a job that touches no device and return how it ended."""
         return self._forked.run(job, request, reply, limits=self._limits(COUNT_LIMITS_S))
+
+    def probe(
+        self, job: str, request: Any, reply: type[Reply], files: Callable[[Reply], Iterable[str]]
+    ) -> Done[Reply] | Failure:
+        """Run a job that touches no device, or return what it replied before.
+
+        Args:
+            job: One of the names in `scaleprof.jobs`.
+            request: Its argument.
+            reply: Type of its result.
+            files: Files of the user's that a reply depends on.
+        """
+        known = self._cache.get(job, request, reply)
+        if known is not None:
+            return Done(reply=known, elapsed_s=0.0)
+        outcome = self.try_count(job, request, reply)
+        if isinstance(outcome, Done):
+            self._cache.put(job, request, outcome.reply, files(outcome.reply))
+        return outcome
 
     def measure(self, job: str, request: object, reply: type[Reply]) -> Done[Reply] | Failure:
         """Run a job that touches the device and return how it ended."""

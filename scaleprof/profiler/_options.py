@@ -31,6 +31,7 @@ class Options(Record, frozen=True, kw_only=True):
         inputs: Inputs as in ``--input``.
         base_accuracy: Accuracy of the base in percent; overrides published figures.
         anchor: Training tag of the published figure to start from.
+        fresh: Whether knobs are found anew, whatever was found before.
         command: The command line, for the record.
     """
 
@@ -47,6 +48,7 @@ class Options(Record, frozen=True, kw_only=True):
     inputs: tuple[str, ...] = ()
     base_accuracy: float | None = None
     anchor: str | None = None
+    fresh: bool = False
     command: str | None = None
 
 

@@ -9,18 +9,9 @@ import time
 from collections.abc import Sequence
 
 from ..devices import DeviceState
-from ..errors import InputError, ModelError, ScaleprofError
-from ..jobs import (
-    COUNT,
-    DEVICE,
-    KNOBS,
-    CountRequest,
-    DeviceRequest,
-    KnobsReply,
-    KnobsRequest,
-)
-from ..models import Reference, parse_inputs, parse_reference
-from ..records import Base, Context, CountedModel, Report, Selection, Variant, replace
+from ..errors import InputError, ModelError
+from ..jobs import DEVICE, DeviceRequest, KnobsReply, KnobsRequest
+from ..records import Base, Context, InputSpec, Report, Selection, Variant, replace
 from ..scaling import AXES
 from ..selection import (
     RUNNERS_UP,
@@ -30,12 +21,14 @@ from ..selection import (
     strategies_side_by_side,
 )
 from ..timing import StoppingRule
-from ..workers import Failure, expect, failure_error
+from ..workers import expect
 from ._accuracy import describe_base, with_accuracy
 from ._bench import Bench
+from ._cache import Cache
 from ._check import is_contended, is_timed, select_and_check
 from ._crew import Crew, libraries_of
 from ._options import Options
+from ._probing import knobs_request, probe_knobs
 from ._sweep import Progress, Sweep
 
 # batch, channels, height, width
@@ -59,15 +52,16 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
         ScaleprofError: If the model, the input or the device is not as it should be.
     """
     began, started = time.monotonic(), dt.datetime.now(dt.UTC)
-    reference = parse_reference(model)
-    libraries = libraries_of([reference])
+    request = knobs_request(model, inputs=options.inputs, batch=options.batch, dtype=options.dtype)
+    libraries = libraries_of([request.reference])
     deadline = began + options.time_limit_s
-    with Crew(libraries, device=options.device, deadline=deadline) as crew:
+    cache = Cache(fresh=options.fresh)
+    with Crew(libraries, device=options.device, deadline=deadline, cache=cache) as crew:
         progress("starting")
         state = _device(crew, options, libraries)
         crew.uses(state.device.type)
         progress("looking for knobs")
-        knobs = _knobs(crew, reference, options)
+        knobs = _knobs(crew, request, options)
         base = describe_base(model, knobs.base, options)
         bench = Bench(crew, options, state.name, deadline, RULE)
         sweep = Sweep(
@@ -83,41 +77,14 @@ def _device(crew: Crew, options: Options, libraries: Sequence[str]) -> DeviceSta
     return expect(crew.measure(DEVICE, request, DeviceState), f"device `{options.device}`")
 
 
-def _knobs(crew: Crew, reference: Reference, options: Options) -> KnobsReply:
-    request = KnobsRequest(
-        reference=reference,
-        inputs=parse_inputs(options.inputs, batch=options.batch),
-        batch=options.batch,
-        dtype=options.dtype,
-    )
-    outcome = crew.try_count(KNOBS, request, KnobsReply)
-    if isinstance(outcome, Failure):
-        raise _probing_failed(crew, request, outcome)
-    knobs = outcome.reply
+def _knobs(crew: Crew, request: KnobsRequest, options: Options) -> KnobsReply:
+    knobs = probe_knobs(crew, request)
     if options.layout == "nhwc" and any(len(spec.shape) != IMAGE_DIMS for spec in knobs.inputs):
         raise InputError("layout nhwc applies to batches of images", hint="leave --layout out")
     if not any(knobs.axes[axis].status != "none" for axis in options.axes):
         reasons = "; ".join(f"{axis}: {knobs.axes[axis].reason}" for axis in options.axes)
-        raise ModelError(f"`{reference.text}` has nothing to scale: {reasons}")
+        raise ModelError(f"`{request.reference.text}` has nothing to scale: {reasons}")
     return knobs
-
-
-def _probing_failed(crew: Crew, request: KnobsRequest, failure: Failure) -> ScaleprofError:
-    """Tell a model that does not work from one that works until its arguments are changed."""
-    text = request.reference.text
-    base = CountRequest(
-        reference=request.reference,
-        inputs=request.inputs,
-        batch=request.batch,
-        dtype=request.dtype,
-    )
-    conclusive = failure.status in ("raised", "timed_out")
-    if conclusive or isinstance(crew.try_count(COUNT, base, CountedModel), Failure):
-        return failure_error(failure, f"`{text}`")
-    return ModelError(
-        f"`{text}` builds and runs, but {failure.reason} when its arguments are changed",
-        hint="its constructor must raise an error for values that it does not take",
-    )
 
 
 def _run(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) -> Selection | None:
@@ -228,7 +195,7 @@ def _report(
         strategies=strategies,
         selection=selection,
         selection_reason=None if selection else _why_none(base.model, variants, limits, context),
-        notes=(*sweep.notes, *_contention_notes(variants), *_accuracy_notes(base)),
+        notes=(*sweep.notes, *_contention_notes(variants), *_accuracy_notes(base, knobs.inputs)),
         skipped=tuple(sweep.skipped),
         decided=selection is not None
         or not (is_timed(options) and any(map(is_contended, variants))),
@@ -262,10 +229,13 @@ def _contention_notes(variants: Sequence[Variant]) -> list[str]:
     ]
 
 
-def _accuracy_notes(base: Base) -> list[str]:
+def _accuracy_notes(base: Base, inputs: Sequence[InputSpec]) -> list[str]:
     if base.anchor is None:
         why = base.accuracy_reason or "no published accuracy is known"
-        return [f"accuracy is relative to the base: {why}; give it with --base-accuracy"]
+        notes = [f"accuracy is relative to the base: {why}; give it with --base-accuracy"]
+        if not any(len(spec.shape) >= IMAGE_DIMS for spec in inputs):
+            notes.append("the law of accuracy is that of image classifiers; here it ranks by size")
+        return notes
     anchor = base.anchor
     name = f"{anchor.model}.{anchor.tag}" if anchor.tag else anchor.model
     at = f" at {anchor.resolution} px" if anchor.resolution else ""

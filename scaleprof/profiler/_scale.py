@@ -5,24 +5,30 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import RecipeError
-from ..jobs import KNOBS, SCALE_ONE, KnobsReply, KnobsRequest, ScaleOneRequest
-from ..models import parse_inputs, parse_reference
+from ..jobs import SCALE_ONE, ScaleOneRequest
 from ..records import FoundKnobs, ScaledModel
+from ..workers import expect
+from ._cache import Cache
 from ._crew import Crew, libraries_of
+from ._probing import knobs_request, probe_knobs
 
 
 def find_knobs_of(
-    model: str, *, inputs: Sequence[str] = (), batch: int = 1, dtype: str = "float32"
+    model: str,
+    *,
+    inputs: Sequence[str] = (),
+    batch: int = 1,
+    dtype: str = "float32",
+    fresh: bool = False,
 ) -> FoundKnobs:
     """Find the knobs of a model.
 
     Raises:
         ScaleprofError: If there is no such model, or it fails to build or to run on the input.
     """
-    request = _request(model, inputs, batch, dtype)
-    with Crew(libraries_of([request.reference])) as crew:
-        reply = crew.count(KNOBS, request, KnobsReply, f"`{model}`")
-    return FoundKnobs(model=model, axes=reply.axes)
+    request = knobs_request(model, inputs=inputs, batch=batch, dtype=dtype)
+    with Crew(libraries_of([request.reference]), cache=Cache(fresh=fresh)) as crew:
+        return FoundKnobs(model=model, axes=probe_knobs(crew, request).axes)
 
 
 def scale_model(
@@ -37,6 +43,7 @@ def scale_model(
     inputs: Sequence[str] = (),
     batch: int = 1,
     dtype: str = "float32",
+    fresh: bool = False,
 ) -> ScaledModel:
     """Resolve one variant of a model, by a strategy or by factors.
 
@@ -46,26 +53,23 @@ def scale_model(
     """
     by_hand = bool(settings) or any(x is not None for x in (width, depth, resolution))
     _check(strategy, multiplier, by_hand=by_hand)
-    request = ScaleOneRequest(
-        model=_request(model, inputs, batch, dtype),
-        strategy=strategy,
-        multiplier=1.0 if multiplier is None else multiplier,
-        width=1.0 if width is None else width,
-        depth=1.0 if depth is None else depth,
-        resolution=resolution,
-        settings=dict(_setting(text) for text in settings),
-    )
-    with Crew(libraries_of([request.model.reference])) as crew:
-        return crew.count(SCALE_ONE, request, ScaledModel, f"`{model}`")
-
-
-def _request(model: str, inputs: Sequence[str], batch: int, dtype: str) -> KnobsRequest:
-    return KnobsRequest(
-        reference=parse_reference(model),
-        inputs=parse_inputs(inputs, batch=batch),
-        batch=batch,
-        dtype=dtype,
-    )
+    values = dict(_setting(text) for text in settings)
+    probing = knobs_request(model, inputs=inputs, batch=batch, dtype=dtype)
+    with Crew(libraries_of([probing.reference]), cache=Cache(fresh=fresh)) as crew:
+        knobs = probe_knobs(crew, probing)
+        request = ScaleOneRequest(
+            model=model,
+            knobs=knobs,
+            dtype=dtype,
+            strategy=strategy,
+            multiplier=1.0 if multiplier is None else multiplier,
+            width=1.0 if width is None else width,
+            depth=1.0 if depth is None else depth,
+            resolution=resolution,
+            settings=values,
+        )
+        outcome = crew.probe(SCALE_ONE, request, ScaledModel, lambda _: knobs.sources)
+        return expect(outcome, f"`{model}`")
 
 
 def _check(strategy: str | None, multiplier: float | None, *, by_hand: bool) -> None:

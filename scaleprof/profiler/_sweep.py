@@ -86,7 +86,8 @@ class Sweep:
             axes=self._options.axes,
             dtype=self._options.dtype,
         )
-        outcome = self._crew.try_count(SCALE, request, ScaleReply)
+        files = self._knobs.sources
+        outcome = self._crew.probe(SCALE, request, ScaleReply, lambda _: files)
         if isinstance(outcome, Failure):
             self.skipped.append(f"strategy {strategy}: {outcome.reason}")
             return []

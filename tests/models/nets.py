@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import os
 import signal
 import sys
@@ -291,3 +292,82 @@ class Inherits(Net):
 
     def forward(self, x):
         return super().forward(x) * 2
+
+
+class Named(nn.Module):
+    """Blocks behind names of their own, with sizes written into the code."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.first, self.second = Residual(16), Residual(16)
+        self.wider = nn.Conv2d(16, 32, 3, stride=2, padding=1)
+        self.third = Residual(32)
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, x):
+        x = self.second(self.first(self.stem(x)))
+        return self.head(self.third(self.wider(x)).mean((2, 3)))
+
+
+class Residual(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.a = nn.Conv2d(channels, channels, 3, padding=1)
+        self.b = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x):
+        return x + self.b(self.a(x).relu())
+
+
+class Shared(nn.Module):
+    """One block that runs several times."""
+
+    def __init__(self, width=32, rounds=4):
+        super().__init__()
+        self.stem, self.block = nn.Conv2d(3, width, 1), Residual(width)
+        self.rounds = rounds
+
+    def forward(self, x):
+        x = self.stem(x)
+        for _ in range(self.rounds):
+            x = self.block(x)
+        return x
+
+
+class Gridded(nn.Module):
+    """Takes images whose size is a multiple of 12."""
+
+    def __init__(self, width=32):
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, padding=1)
+
+    def forward(self, x):
+        if x.shape[-1] % 12:
+            raise ValueError("the size must be a multiple of 12")
+        return self.stem(x)
+
+
+class Breadth:
+    """How broad a stage is; it keeps another number than it is given."""
+
+    def __init__(self, channels, factor=2):
+        self.wide = channels * factor
+
+
+class Staged(nn.Module):
+    def __init__(self, stages, classes=10):
+        super().__init__()
+        sizes = [3, *(stage.wide for stage in stages)]
+        pairs = itertools.pairwise(sizes)
+        self.stages = nn.Sequential(*(nn.Conv2d(a, b, 3, padding=1) for a, b in pairs))
+        self.head = nn.Linear(sizes[-1], classes)
+
+    def forward(self, x):
+        return self.head(self.stages(x).mean((2, 3)))
+
+
+def staged(**kwargs):
+    """Makes the stages itself, whatever it is given."""
+    kwargs["stages"] = [Breadth(16), Breadth(32)]
+    return Staged(**kwargs)

@@ -223,6 +223,19 @@ def test_identifiers_depend_on_call_and_input_alone():
             ),
             id="dataclass-argument",
         ),
+        pytest.param(
+            ConstructorCall(
+                target="torch.nn:Sequential",
+                arguments={
+                    "layer": {
+                        "class": "torch.nn:Linear",
+                        "keywords": {"in_features": 1, "out_features": 1},
+                    }
+                },
+                callables=("layer",),
+            ),
+            id="module-argument",
+        ),
     ],
 )
 def test_models_of_known_libraries_are_trusted(call):
@@ -376,9 +389,7 @@ def test_wider_layers_are_trusted_as_far_as_what_they_wrap():
         pytest.param(
             ConstructorCall(
                 target="torch.nn:Linear",
-                arguments={
-                    "device": [{"class": "torch.nn:Linear", "keywords": {"in_features": 1}}]
-                },
+                arguments={"device": [{"class": "torch.optim:SGD", "keywords": {"lr": 1}}]},
                 callables=("device.0",),
             ),
             id="object-inside-a-list",

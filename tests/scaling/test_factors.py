@@ -27,6 +27,30 @@ def test_fast_compound_scaling_puts_four_fifths_into_width():
     assert factors.resolution == pytest.approx(10**0.05)
 
 
+# scale, depth, width, resolution: what `scaling_factors` of pycls (pycls/models/scaler.py) returns
+# for these of its strategy strings; its "d1_w8_g8_r1" is dWr here
+PYCLS = [
+    ("d", 2.0, 2.0, 1.0, 1.0),
+    ("w", 2.0, 1.0, 1.4142135623730951, 1.0),
+    ("r", 8.0, 1.0, 1.0, 2.8284271247461903),
+    ("dw", 3.7, 1.9235384061671346, 1.386916870676514, 1.0),
+    ("dr", 0.5, 0.7071067811865476, 1.0, 0.8408964152537145),
+    ("wr", 4.0, 1.0, 1.4142135623730951, 1.4142135623730951),
+    ("dwr", 3.7, 1.5466803737720354, 1.2436560512344381, 1.2436560512344381),
+    ("dWr", 0.5, 0.9330329915368074, 0.757858283255199, 0.9659363289248456),
+    ("dWr", 4.0, 1.148698354997035, 1.7411011265922482, 1.0717734625362931),
+    ("dWr", 8.0, 1.2311444133449163, 2.29739670999407, 1.109569472067845),
+]
+
+
+@pytest.mark.parametrize(("strategy", "scale", "depth", "width", "resolution"), PYCLS)
+def test_factors_equal_those_of_pycls(strategy, scale, depth, width, resolution):
+    factors = strategy_factors(strategy, scale)
+    assert factors.depth == pytest.approx(depth, rel=1e-9)
+    assert factors.width == pytest.approx(width, rel=1e-9)
+    assert factors.resolution == pytest.approx(resolution, rel=1e-9)
+
+
 @given(st.sampled_from(list(STRATEGIES)))
 def test_scale_one_changes_nothing(strategy):
     factors = strategy_factors(strategy, 1.0)

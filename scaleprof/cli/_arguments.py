@@ -1,0 +1,29 @@
+"""Arguments and options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="timm:NAME, torchvision:NAME, hf:CONFIG, diffusers:CLASS, pkg.mod:callable or "
+        "file.py:callable.",
+    ),
+]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="SPEC",
+        help="An input without its batch: 3x224x224, int64:128<5000, mask=3x64; repeatable.",
+    ),
+]
+Json = Annotated[
+    str | None,
+    typer.Option("--json", metavar="PATH", help="Write JSON here; - for standard output."),
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Find knobs anew instead of taking what was found before.")
+]

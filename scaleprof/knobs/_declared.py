@@ -1,0 +1,96 @@
+"""Knobs of a model whose author declared them: tried, not searched for."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from ..errors import ModelError
+from ..models import (
+    ConstructorCall,
+    Declaration,
+    decode_arguments,
+    encode_arguments,
+    import_target,
+)
+from ..records import Axis
+from ._groups import Arguments, Group
+from ._probe import Prober, scaled_by
+from ._resolution import INPUT, resolution_axis
+
+_HOW = "declared"
+_FACTORS = (2.0, 0.5)
+
+
+def declared_arguments(call: ConstructorCall) -> Arguments:
+    """All arguments of a call, defaults included, as its signature names them."""
+    signature = inspect.signature(import_target(call.target))
+    bound = signature.bind_partial(**decode_arguments(call))
+    bound.apply_defaults()
+    encoded: dict[str, Any] = {}
+    callables: tuple[str, ...] = ()
+    for name, value in bound.arguments.items():
+        try:
+            values, inside = encode_arguments({name: value})
+        except ModelError:
+            continue
+        encoded |= values
+        callables += inside
+    return Arguments(encoded, callables)
+
+
+def declared_axes(probe: Prober, declared: Declaration) -> dict[str, Axis]:
+    """The axes that are declared, with how FLOPs grow with each.
+
+    Raises:
+        ModelError: If a name is not that of numbers among the arguments.
+    """
+    none = Axis(status="none", reason="it is not declared")
+    return {
+        "width": _numbers(probe, declared.width),
+        "depth": _numbers(probe, declared.depth),
+        "resolution": _resolution(probe, declared.resolution),
+        "patch_size": none,
+        "kernel_size": none,
+    }
+
+
+def _groups(probe: Prober, names: Sequence[str]) -> list[Group]:
+    unknown = [name for name in names if name not in probe.groups]
+    if unknown:
+        raise ModelError(
+            f"`{unknown[0]}` is declared as a knob, but no number among the arguments is so named",
+            hint=f"there are {', '.join(probe.groups) or 'none'}",
+        )
+    return [probe.groups[name] for name in names]
+
+
+def _numbers(probe: Prober, names: Sequence[str]) -> Axis:
+    if not names:
+        return Axis(status="none", reason="it is not declared")
+    groups = _groups(probe, names)
+    for factor in _FACTORS:
+        built = probe.build({g.name: [max(v, 1) for v in scaled_by(g, factor)] for g in groups})
+        if built is not None:
+            return _axis(groups, probe.exponent(built, factor))
+    why = next(iter(probe.reasons.values()), "it does not run")
+    return Axis(status="none", reason=f"declared, but neither ×2 nor ×0.5 builds and runs: {why}")
+
+
+def _resolution(probe: Prober, names: Sequence[str]) -> Axis:
+    if not names:
+        return Axis(status="none", reason="it is not declared")
+    groups = _groups(probe, [name for name in names if name != INPUT])
+    axis = resolution_axis(probe, [groups])
+    return axis if axis.status == "none" else replace(axis, how=_HOW)
+
+
+def _axis(groups: Sequence[Group], exponent: float) -> Axis:
+    return Axis(
+        status="ok",
+        arguments=tuple(group.name for group in groups),
+        base={group.name: group.base for group in groups},
+        how=_HOW,
+        flops_exponent=exponent,
+    )

@@ -1,0 +1,100 @@
+"""Ways to round channel counts at a factor: the friendliest to hardware first, coarser ones after.
+
+Each way is a function of the factor; what it returns for a range of factors is the list of widths
+that a model can have between them.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from functools import partial
+
+from ._groups import Group, Number
+from ._knobs import Knobs
+from ._numbers import MAX_MULTIPLIER, Rounding, scale_widths
+
+Values = Mapping[str, Sequence[Number]]
+Way = Callable[[float], Values]
+
+# multiples of channels: 8 suits vector units; the others are what heads and groups divide
+WIDTH_STEPS = (8, 16, 24, 32, 48, 64, 96, 128)
+# denominators of one factor for all sizes, which keeps every ratio between them
+_UNIFORM_DENOMINATORS = (32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
+# a fraction further from the factor than this, as a log, is another variant and no rounding
+_MAX_ROUNDING = 0.25
+# names of what divides channels: it may have to be scaled with them to stay legal
+_DIVIDES = re.compile("head|group|cardinality", re.IGNORECASE)
+# widths are looked for at factors so far apart, as a log: no two roundings of channels are nearer
+_FINENESS = 0.004
+
+
+def ways_to_round(knobs: Knobs) -> Iterator[Way]:
+    """Iterate over the ways to round a model's widths, each a function of the factor.
+
+    Each count is rounded to multiples of a step by itself; then counts or sizes of heads are scaled
+    along; then all are scaled by one fraction, so that ratios between them stay what they were.
+    """
+    groups = [g for name, g in knobs.groups.items() if name in knobs.axes["width"].arguments]
+    step = knobs.axes["width"].step or WIDTH_STEPS[0]
+    heads = [group for group in knobs.groups.values() if _is_heads(group)]
+    yield partial(stepped_widths, groups, step)
+    for group in heads:
+        yield partial(_with_heads, groups, group)
+    for coarser in WIDTH_STEPS:
+        if (coarser > step and coarser % step == 0) or step == WIDTH_STEPS[0] < coarser:
+            yield partial(stepped_widths, groups, coarser)
+    # some generate their channels from two or three numbers, and take them rounded one way only
+    yield partial(stepped_widths, groups, step, rounding="down")
+    yield partial(stepped_widths, groups, step, rounding="up")
+    for along in [[], *([group] for group in heads)]:
+        for denominator in _UNIFORM_DENOMINATORS:
+            yield partial(_uniform, [*groups, *along], denominator)
+
+
+def widths_between(way: Way, lowest: float, highest: float) -> list[Values]:
+    """Return the different widths that a way gives for factors in a range, in their order."""
+    steps = math.ceil(math.log(highest / lowest) / _FINENESS)
+    found: list[Values] = []
+    for i in range(steps + 1):
+        widths = way(lowest * (highest / lowest) ** (i / max(steps, 1)))
+        if widths and (not found or widths != found[-1]):
+            found.append(widths)
+    return found
+
+
+def stepped_widths(
+    groups: Sequence[Group], step: int, factor: float, *, rounding: Rounding = "nearest"
+) -> Values:
+    """Return channel counts times a factor, each rounded to multiples of a step by itself."""
+    return {g.name: list(scale_widths(g.values, factor, step, rounding)) for g in groups}
+
+
+def is_channels(group: Group) -> bool:
+    """Tell channel counts from multipliers of them, which the model rounds itself."""
+    return any(isinstance(value, int) and value > MAX_MULTIPLIER for value in group.values)
+
+
+def _with_heads(groups: Sequence[Group], heads: Group, factor: float) -> Values:
+    along = [max(round(value * factor), 1) for value in heads.values]
+    return {**stepped_widths(groups, WIDTH_STEPS[0], factor), heads.name: along}
+
+
+def _uniform(groups: Sequence[Group], denominator: int, factor: float) -> Values:
+    share = Fraction(max(round(factor * denominator), 1), denominator)
+    if abs(math.log(share / factor)) > _MAX_ROUNDING:
+        return {}
+    return {group.name: [_times(value, share) for value in group.values] for group in groups}
+
+
+def _is_heads(group: Group) -> bool:
+    """Tell counts and sizes of heads and groups, between which channels are divided."""
+    whole = all(isinstance(value, int) and value > 1 for value in group.values)
+    return group.kind == "values" and whole and bool(_DIVIDES.search(group.name))
+
+
+def _times(value: Number, share: Fraction) -> Number:
+    if isinstance(value, float) or value <= 0:
+        # zero says that there is none
+        return float(value * share) if value > 0 else value
+    return max(round(value * share), 1)
