@@ -33,8 +33,10 @@ _BLOCKS_M = (256, 128, 64, 32, 16)
 _MOST_SUMS = 128 * 64
 _MOST_SINGLES = 32 * 32
 _LARGE_BAND = 32 * 128
-# a band so small that there is room for two: two rows of the window then wait for one product
+# a band, and loads of inputs, for two of which there is room: two rows of the window then wait for
+# one product
 _SMALL_BAND = 32 * 64
+_FEW_LOADS = 1024
 # a row that is not there
 _FAR = tl.constexpr(1 << 30)
 
@@ -115,11 +117,14 @@ def plan_toeplitz(problem: Problem, *, turned: bool, has_bias: bool, capability:
     total = blocks(out_h, rows) * problem.batch * col_blocks
     band = window.length * rows * window.block
     roomy = multiplies_from_shared_memory(capability)
-    most = 128 if window.align == 1 or band > _LARGE_BAND else 256
+    # both halve what there is room for
+    most = 256 >> ((window.align == 1) + (band > _LARGE_BAND))
     block_m = _block_m(total, most=most if roomy else most // 2)
     tiles = blocks(total, block_m)
     sums = block_m * rows * window.block
-    singles = block_m * window.length if window.align == 1 else 0
+    loads = block_m * window.length // window.align
+    singles = loads if window.align == 1 else 0
+    two_rows = roomy and band <= _SMALL_BAND and loads <= _FEW_LOADS
     sign = -1 if turned else 1
     return Launch(
         kernel=_toeplitz_kernel,
@@ -136,7 +141,7 @@ def plan_toeplitz(problem: Problem, *, turned: bool, has_bias: bool, capability:
         constants={
             "BLOCK_M": block_m, "BLOCK_R": rows, "BLOCK_B": window.block,
             "BLOCK_K": window.length, "ALIGN": window.align,
-            "BLOCK_Q": 2 if band <= _SMALL_BAND and window.align > 1 and roomy else 1,
+            "BLOCK_Q": 2 if two_rows else 1,
             "ALIGN_OUT": math.gcd(out_w, WIDEST_LOAD), "HAS_BIAS": has_bias,
         },
         num_warps=8 if sums > _MOST_SUMS or band > _LARGE_BAND or singles > _MOST_SINGLES else 4,
