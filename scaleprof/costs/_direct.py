@@ -8,7 +8,7 @@ of `torch.utils.flop_counter`, in MACs, half of its FLOPs.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -108,6 +108,9 @@ def attention(
     keys, value_depth = value.shape[-2:]
     if query.dim() < 2 or key.shape[-1] != depth or key.shape[-2] != keys:
         return None
+    scores = (*query.shape[:-1], keys)
+    if attn_mask is not None and not _expands(attn_mask.shape, scores):
+        return None
     out = query.new_empty((*query.shape[:-1], value_depth))
     rows = query.numel() // max(depth, 1)
     return Direct(out, rows * keys * (depth + value_depth), rows * keys + rows * value_depth)
@@ -143,18 +146,17 @@ def binary(x: Tensor, y: Any, *_: Any, **__: Any) -> Direct | None:
         return Direct(torch.empty_like(x), 0, 0) if plain else None
     if x.dtype != y.dtype:
         return None
-    if _expands_to(y, x):
+    if _expands(y.shape, x.shape):
         return Direct(torch.empty_like(x), 0, 0)
-    return Direct(torch.empty_like(y), 0, 0) if _expands_to(x, y) else None
+    return Direct(torch.empty_like(y), 0, 0) if _expands(x.shape, y.shape) else None
 
 
-def _expands_to(small: Tensor, large: Tensor) -> bool:
-    if small.shape == large.shape:
+def _expands(small: Sequence[int], large: Sequence[int]) -> bool:
+    """Tell whether a tensor of one shape is broadcast to another."""
+    if small == large:
         return True
-    extra = large.dim() - small.dim()
-    return extra >= 0 and all(
-        n in (1, m) for n, m in zip(small.shape, large.shape[extra:], strict=True)
-    )
+    extra = len(large) - len(small)
+    return extra >= 0 and all(n in (1, m) for n, m in zip(small, large[extra:], strict=True))
 
 
 def mean(x: Tensor, dim: list[int] | None, keepdim: bool = False, **kwargs: Any) -> Direct | None:

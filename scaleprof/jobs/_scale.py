@@ -1,5 +1,9 @@
 """Jobs that find knobs and resolve recipes."""
 
+import sys
+from pathlib import Path
+from typing import Any
+
 from ..errors import RecipeError
 from ..knobs import (
     Arguments,
@@ -10,15 +14,19 @@ from ..knobs import (
     resolve_strategy,
     size_factor,
 )
-from ..models import own_sources, resolve_model, with_dtype
+from ..models import is_installed_file, own_sources, resolve_model, with_dtype
 from ..records import ScaledModel, Variant
 from ..scaling import AXES
 from ._count import model_inputs
 from ._requests import KnobsReply, KnobsRequest, ScaleOneRequest, ScaleReply, ScaleRequest
 
+# what the worker server has imported for all jobs
+_BEFORE = frozenset(sys.modules)
+
 
 def probe(request: KnobsRequest) -> KnobsReply:
     """Find the knobs of a model."""
+    opened = _opened_files()
     resolved = resolve_model(request.reference)
     inputs = model_inputs(request.reference, resolved, request.inputs, request.batch)
     knobs = find_knobs(
@@ -33,8 +41,31 @@ def probe(request: KnobsRequest) -> KnobsReply:
         callables=knobs.arguments.callables,
         library=resolved.library,
         base=base_variant(knobs),
-        sources=own_sources(resolved.call.target),
+        sources=tuple(sorted({*own_sources(_BEFORE), *opened})),
     )
+
+
+def _is_no_data(path: Path) -> bool:
+    """Tell files of libraries, of scaleprof, and of the system, which change by themselves."""
+    ours = Path(__file__).resolve().parents[1]
+    return is_installed_file(path) or any(
+        path.is_relative_to(folder) for folder in (ours, "/proc", "/sys", "/dev")
+    )
+
+
+def _opened_files() -> set[str]:
+    """Files of the user's that are opened from now on, such as a constructor's own data."""
+    opened: set[str] = set()
+
+    def note(event: str, args: tuple[Any, ...]) -> None:
+        if event != "open" or not isinstance(args[0], str):
+            return
+        path = Path(args[0]).resolve()
+        if path.suffix != ".pyc" and path.is_file() and not _is_no_data(path):
+            opened.add(str(path))
+
+    sys.addaudithook(note)
+    return opened
 
 
 def resolve(request: ScaleRequest) -> ScaleReply:

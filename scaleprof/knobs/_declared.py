@@ -15,7 +15,7 @@ from ..models import (
     import_target,
 )
 from ..records import Axis
-from ._groups import Arguments, Group
+from ._groups import Arguments, Group, Number
 from ._probe import Prober, scaled_by
 from ._resolution import INPUT, resolution_axis
 
@@ -71,11 +71,17 @@ def _numbers(probe: Prober, names: Sequence[str]) -> Axis:
         return Axis(status="none", reason="it is not declared")
     groups = _groups(probe, names)
     for factor in _FACTORS:
-        built = probe.build({g.name: [max(v, 1) for v in scaled_by(g, factor)] for g in groups})
+        built = probe.build({g.name: _at_least_one(g, scaled_by(g, factor)) for g in groups})
         if built is not None:
             return _axis(groups, probe.exponent(built, factor))
     why = next(iter(probe.reasons.values()), "it does not run")
     return Axis(status="none", reason=f"declared, but neither ×2 nor ×0.5 builds and runs: {why}")
+
+
+def _at_least_one(group: Group, values: Sequence[Number]) -> list[Number]:
+    """Counts that were rounded away are one; zero says that there is none, and stays."""
+    pairs = zip(group.values, values, strict=True)
+    return [1 if isinstance(old, int) and old > 0 and new < 1 else new for old, new in pairs]
 
 
 def _resolution(probe: Prober, names: Sequence[str]) -> Axis:

@@ -113,7 +113,7 @@ def _declared_call(probe: Prober, module: nn.Module, declared: Declaration) -> P
     named = _with_call(probe, probe.call, declared_arguments(probe.call))
     if names <= named.groups.keys():
         return named
-    for call, arguments, _, _ in _scalable_calls(probe.call, module, probe.base):
+    for call, arguments, _, _ in _scalable_calls(probe, module):
         other = _with_call(probe, call, arguments)
         if names <= other.groups.keys():
             return other
@@ -175,7 +175,7 @@ def _with_axis(knobs: Knobs, name: str, axis: Axis) -> Knobs:
 def _best_call(probe: Prober, module: nn.Module) -> tuple[Prober, list[Effect], str | None]:
     """Choose the call to change, with the effects of its arguments: the one that moves most."""
     best: tuple[Prober, list[Effect], str | None] | None = None
-    for call, arguments, whole, why in _scalable_calls(probe.call, module, probe.base):
+    for call, arguments, whole, why in _scalable_calls(probe, module):
         trial = _with_call(probe, call, arguments)
         effects = find_effects(trial)
         if best is None or _reach(effects) > _reach(best[1]):
@@ -193,7 +193,7 @@ def _reach(effects: Sequence[Effect]) -> tuple[int, int]:
 
 
 def _scalable_calls(
-    call: ConstructorCall, module: nn.Module, base: Built
+    probe: Prober, module: nn.Module
 ) -> Iterator[tuple[ConstructorCall, Arguments, bool, str | None]]:
     """What may be called with changed arguments: what the user named, or else the class.
 
@@ -203,35 +203,42 @@ def _scalable_calls(
     Yields:
         A call, its arguments, whether these are all that the class has, and why there are none.
     """
+    call = probe.call
     try:
         captured = capture_arguments(call, type(module))
     except (ModelError, TypeError, ValueError) as error:
         yield call, Arguments(call.arguments, call.callables), False, str(error)
         return
     arguments = storable(captured)
-    if _rebuilds(_explicit(call, arguments), base):
-        ignored = _ignored(call, arguments, base)
+    if _rebuilds(probe, _explicit(call, arguments)):
+        ignored = _ignored(probe, arguments)
         yield call, _without(arguments, ignored), not ignored, None
     why = "its arguments cannot be set from outside"
     try:
         for keep_lists in (False, True):
             direct = class_call(type(module), captured, keep_lists=keep_lists)
             arguments = storable(captured, keep_lists=keep_lists)
-            if _rebuilds(_explicit(direct, arguments), base):
+            if _rebuilds(probe, _explicit(direct, arguments)):
                 yield direct, arguments, True, None
                 return
     except ModelError as error:
         why = f"{why}, and {error}"
-    yield call, Arguments({}), False, why
+    # a builder that changes what the class builds still has arguments of its own
+    own = declared_arguments(call)
+    if _with_numbers(own):
+        yield call, own, True, None
+    else:
+        yield call, Arguments({}), False, why
 
 
-def _ignored(call: ConstructorCall, arguments: Arguments, base: Built) -> set[str]:
+def _ignored(probe: Prober, arguments: Arguments) -> set[str]:
     """Arguments that a builder makes itself, whatever it is given: nonsense changes nothing.
 
     Only objects that hold numbers are tried; of plain numbers the effect shows the same.
     """
     objects = {path.split(".")[0] for path in arguments.callables} & _with_numbers(arguments)
-    return {name for name in objects if _rebuilds(call.override({name: _NONSENSE}), base)}
+    call = probe.call
+    return {name for name in objects if _rebuilds(probe, call.override({name: _NONSENSE}))}
 
 
 def _without(arguments: Arguments, names: set[str]) -> Arguments:
@@ -252,8 +259,13 @@ def _with_numbers(arguments: Arguments) -> set[str]:
     return {str(path[0]) for group in groups.values() for path in group.paths}
 
 
-def _rebuilds(call: ConstructorCall, base: Built) -> bool:
+def _rebuilds(probe: Prober, call: ConstructorCall) -> bool:
+    """Tell whether a call builds the base: the same weights, and the same work with them."""
     try:
-        return shapes_of(build_module(call, meta=True)) == base.shapes
+        module = build_module(call, meta=True)
+        if shapes_of(module) != probe.base.shapes:
+            return False
+        cost, base = count_module(cast(module, probe.dtype), probe.inputs), probe.base.cost
+        return (cost.macs, cost.activations) == (base.macs, base.activations)
     except Exception:  # the trial may raise whatever a constructor raises; that is its answer
         return False

@@ -222,6 +222,8 @@ def scale_input(
     def scaled(spec: InputSpec) -> InputSpec:
         if first is None or len(spec.shape) != len(first.shape):
             return spec
+        if any(spec.shape[dim] != first.shape[dim] for dim in dims):
+            return spec
         shape = list(spec.shape)
         for dim in dims:
             shape[dim] = round_to_step(shape[dim] * grows, step)

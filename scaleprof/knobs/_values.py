@@ -71,6 +71,8 @@ def _repeats(group: Group, factor: float, spread: "_Spread") -> list[Number]:
     kept = repeated(group, [0] * len(group.values))
     free = [i for i, kept_value in enumerate(kept) if not kept_value]
     fixed, total = sum(kept), sum(group.values)
+    if total == fixed:
+        return list(group.values)
     # what single blocks cannot take up is left to the others
     share = max((total * factor - fixed) / (total - fixed), 1 / total)
     new: list[Number] = list(group.values)

@@ -14,6 +14,7 @@ from ._declared import Declaration as Declaration
 from ._declared import declarations_text as declarations_text
 from ._declared import declare as declare
 from ._imports import import_target as import_target
+from ._imports import is_installed_file as is_installed_file
 from ._imports import own_sources as own_sources
 from ._imports import target_of as target_of
 from ._inputs import parse_input as parse_input

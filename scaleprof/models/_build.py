@@ -27,6 +27,8 @@ _LOADING = frozenset(
         *("cache_dir", "weights", "weights_backbone", "state_dict", "url", "file", "hub_path"),
         # of configurations of transformers
         *("use_pretrained_backbone", "backbone", "auto_map", "quantization_config"),
+        *("architecture", "model_args", "attn_implementation", "_attn_implementation"),
+        *("experts_implementation", "_experts_implementation"),
     }
 )
 
@@ -93,14 +95,19 @@ def check_trusted(call: ConstructorCall) -> None:
     for name in passed:
         if not (_is_module_class(name) or _is_torch_function(name) or _is_own_arithmetic(name)):
             raise _untrusted(call, f"its argument `{name}` is not a class or function of torch")
-    for name, keywords in built:
-        if not (_is_record_class(name) or _is_module_class(name)) or _loading(keywords):
+    for name in built:
+        if not (_is_record_class(name) or _is_module_class(name)):
             raise _untrusted(call, f"its argument `{name}` is not a plain record of such a package")
 
 
-def _loading(arguments: Mapping[str, Any]) -> list[str]:
-    """Names of arguments that can load something, and are not switched off."""
-    return sorted(name for name in _LOADING.intersection(arguments) if arguments[name])
+def _loading(value: Any) -> list[str]:
+    """Names of arguments, however deep, that can load something and are not switched off."""
+    if isinstance(value, Mapping):
+        own = [name for name in _LOADING.intersection(value) if value[name]]
+        return sorted([*own, *_loading(list(value.values()))])
+    if isinstance(value, list | tuple):
+        return [name for item in value for name in _loading(item)]
+    return []
 
 
 def _untrusted(call: ConstructorCall, why: str) -> ModelError:

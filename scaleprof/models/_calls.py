@@ -11,7 +11,10 @@ are listed too.
 import functools
 import hashlib
 import json
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +26,8 @@ from ._instances import instance_arguments
 
 _PARTIAL = "functools.partial"
 _CLASS = "class"
+_FLOAT = "float"
+_NOT_FINITE = ("inf", "-inf", "nan")
 
 
 class ConstructorCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +97,7 @@ def encode_arguments(
 
 def _encode(value: Any, path: str, callables: list[str], lists: list[str]) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
-        return value
+        return _encode_plain(value, path, callables)
     if isinstance(value, list | tuple) and not hasattr(value, "_asdict"):
         if isinstance(value, list):
             lists.append(path)
@@ -114,21 +119,29 @@ def _encode(value: Any, path: str, callables: list[str], lists: list[str]) -> An
     raise ModelError(f"argument `{path}` is of type {type(value).__name__}, which has no JSON form")
 
 
-def called_names(call: ConstructorCall) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
+def _encode_plain(value: Any, path: str, callables: list[str]) -> Any:
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    # JSON has no infinity
+    callables.append(path)
+    return {_FLOAT: repr(value), "keywords": {}}
+
+
+def called_names(call: ConstructorCall) -> tuple[list[str], list[str]]:
     """Return what decoding the arguments would import, without importing it.
 
     Returns:
-        Names of callables that are passed on, and names with keywords of classes that are called.
+        Names of callables that are passed on, and names of classes that are called.
     """
     passed: list[str] = []
-    built: list[tuple[str, dict[str, Any]]] = []
+    built: list[str] = []
 
     def note(name: str) -> Callable[..., None]:
         passed.append(name)
         return lambda: None
 
-    def note_class(name: str, keywords: dict[str, Any]) -> None:
-        built.append((name, keywords))
+    def note_class(name: str, _: dict[str, Any]) -> None:
+        built.append(name)
 
     decode_arguments(call, resolve=note, construct=note_class)
     return passed, built
@@ -180,6 +193,8 @@ class _Decoder(NamedTuple):
         keywords = {
             key: self(item, f"{path}.keywords.{key}") for key, item in value["keywords"].items()
         }
+        if _FLOAT in value:
+            return float(value[_FLOAT])
         if _CLASS in value:
             return self.construct(value[_CLASS], keywords)
         return functools.partial(self.resolve(value[_PARTIAL]), **keywords)
@@ -188,6 +203,7 @@ class _Decoder(NamedTuple):
 def _check_named(value: dict[str, Any], path: str) -> None:
     """Refuse what stands where a callable, a partial or an object was announced, and is none."""
     named = isinstance(value.get(_PARTIAL), str) or isinstance(value.get(_CLASS), str)
+    named = named or value.get(_FLOAT) in _NOT_FINITE
     if not named or not isinstance(value.get("keywords"), dict):
         raise ModelError(f"argument `{path}` does not name a callable")
 
@@ -202,7 +218,7 @@ def call_of(recipe: Recipe) -> "ConstructorCall":
 def render(call: ConstructorCall) -> tuple[tuple[str, ...], str]:
     """Return the import lines and the expression that build the model.
 
-    A model from a file is run from its path, so that the line works where the path does.
+    A model from a file is run from its path, so that the lines work where the path does.
 
     Examples:
         >>> render(ConstructorCall(target="torch.nn:Linear", arguments={"in_features": 2}))
@@ -218,7 +234,25 @@ def render(call: ConstructorCall) -> tuple[tuple[str, ...], str]:
         raise ModelError(f"`{call.target}` has arguments that are no Python names")
     shown = [f"{name}={_show(v, name, callables, modules)}" for name, v in arguments.items()]
     expression = f"{_dotted(call.target, modules)}({', '.join([*positional, *shown])})"
-    return tuple(f"import {module}" for module in sorted(modules)), expression
+    return _import_lines(sorted(modules)), expression
+
+
+def _import_lines(modules: Sequence[str]) -> tuple[str, ...]:
+    """Import modules; run each file once, so that its classes are the same wherever they occur."""
+    files = [module for module in modules if module.endswith(".py")]
+    folders = sorted({str(PurePath(file).parent) for file in files} - {"."})
+    names = {*modules} - {*files} | {*(["runpy"] if files else []), *(["sys"] if folders else [])}
+    return (
+        *(f"import {name}" for name in sorted(names)),
+        # its neighbours are importable from it
+        *(f"sys.path.append({folder!r})" for folder in folders),
+        *(f"{_file_name(file)} = runpy.run_path({file!r})" for file in files),
+    )
+
+
+def _file_name(path: str) -> str:
+    """A Python name for what a file holds, which no module has."""
+    return "_" + re.sub(r"\W", "_", PurePath(path).stem)
 
 
 def _dotted(target: str, modules: set[str]) -> str:
@@ -227,9 +261,9 @@ def _dotted(target: str, modules: set[str]) -> str:
     if not all(name.isidentifier() for name in names):
         raise ModelError(f"`{target}` does not name a Python object")
     if module.endswith(".py"):
-        modules.add("runpy")
+        modules.add(module)
         first, *rest = qualname.split(".")
-        return ".".join([f"runpy.run_path({module!r})[{first!r}]", *rest])
+        return ".".join([f"{_file_name(module)}[{first!r}]", *rest])
     modules.add(module)
     return f"{module}.{qualname}"
 
@@ -264,6 +298,8 @@ def _show_named(
         f"{key}={_show(item, f'{path}.keywords.{key}', callables, modules)}"
         for key, item in value["keywords"].items()
     ]
+    if _FLOAT in value:
+        return f"float({value[_FLOAT]!r})"
     if _CLASS in value:
         return f"{_dotted(value[_CLASS], modules)}({', '.join(inner)})"
     modules.add("functools")

@@ -101,7 +101,9 @@ def declaration_of(reference: str, constructor: Any = None) -> Declaration | Non
 
 def declarations_text() -> str:
     """Return the files of the working directory that may declare models, as they are now."""
-    return "\n".join(path.read_text("utf-8") for path in map(Path, _FILES) if path.is_file())
+    return "\n".join(
+        path.read_text("utf-8", errors="replace") for path in map(Path, _FILES) if path.is_file()
+    )
 
 
 def _tables() -> list[tuple[str, dict[str, Any]]]:
@@ -115,6 +117,8 @@ def _tables() -> list[tuple[str, dict[str, Any]]]:
             raise ModelError(f"{name} is not TOML: {error}") from None
         if name == "pyproject.toml":
             content = content.get("tool", {}).get("scaleprof", {})
+        if not isinstance(content, dict):
+            raise ModelError(f"{name}: `tool.scaleprof` must be a table")
         models = content.get("models", {})
         if not isinstance(models, dict):
             raise ModelError(f"{name}: `models` must be a table of tables")

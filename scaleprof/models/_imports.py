@@ -1,16 +1,18 @@
 """Import by name, from installed packages, the working directory, or a file."""
 
 import importlib
+import importlib.metadata
 import importlib.util
 import sys
 import sysconfig
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
 
 # of these, the version tells what they are
-_LIBRARIES = ("scaleprof", "torch", "timm", "torchvision", "transformers", "diffusers")
+_LIBRARIES = ("torch", "timm", "torchvision", "transformers", "diffusers")
 
 _FILES: dict[str, str] = {}
 """Modules that were loaded from a file, by module name: the path the user gave."""
@@ -50,22 +52,54 @@ def target_of(value: Any) -> str:
     return target
 
 
-def own_sources(target: str) -> tuple[str, ...]:
-    """Files of the modules imported so far that are no part of an installed distribution.
+def own_sources(before: Container[str] = ()) -> tuple[str, ...]:
+    """Files that what was imported depends on, beyond the versions of the model libraries.
 
-    Those of the package that a target is in count too, wherever they are.
+    Those are modules outside the folders of installed distributions, such as libraries that are
+    being developed; and the metadata, which hold the version, of other distributions that a user's
+    code brought along.
+
+    Args:
+        before: Names of modules that were there before a user's code was imported.
     """
-    top = target.rpartition(":")[0].partition(".")[0]
-    installed = tuple(filter(None, {sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib")}))
     files = set()
+    installed = set()
+    for name, file in _modules():
+        package = name.partition(".")[0]
+        if not is_installed_file(file):
+            files.add(str(file))
+        elif name not in before and package not in (*_LIBRARIES, *sys.stdlib_module_names):
+            installed.add(package)
+    own = __name__.partition(".")[0]
+    known = importlib.metadata.packages_distributions() if installed else {}
+    for distribution in {d for package in installed - {own} for d in known.get(package, ())}:
+        files.update(_metadata(distribution))
+    return tuple(sorted(files))
+
+
+def _metadata(distribution: str) -> Iterator[str]:
+    for file in importlib.metadata.files(distribution) or ():
+        if file.name == "METADATA":
+            yield str(file.locate())
+
+
+def is_installed_file(file: Path) -> bool:
+    """Tell whether a file belongs to Python or to an installed distribution."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    folders = {Path(sysconfig.get_path(name)).resolve() for name in names}
+    return any(file.is_relative_to(folder) for folder in folders)
+
+
+def _modules() -> Iterator[tuple[str, Path]]:
+    """Imported modules that are files, without those of this package."""
+    own = __name__.partition(".")[0]
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or not file.endswith(".py"):
+        # some modules that are made while running have a name of a file that is none
+        if not isinstance(file, str) or not file.endswith(".py") or not Path(file).is_file():
             continue
-        package = name.partition(".")[0]
-        if package not in _LIBRARIES and (package == top or not file.startswith(installed)):
-            files.add(str(Path(file).resolve()))
-    return tuple(sorted(files))
+        if name.partition(".")[0] != own:
+            yield name, Path(file).resolve()
 
 
 def _exported(module: str, value: Any) -> str | None:

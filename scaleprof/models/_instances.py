@@ -81,11 +81,15 @@ def _attributes(value: Any) -> dict[str, Any] | None:
     if not isinstance(attributes, dict) or callable(value):
         return None
     try:
-        parameters = inspect.signature(type(value)).parameters.values()
+        parameters = list(inspect.signature(type(value)).parameters.values())
         # argparse.Namespace, types.SimpleNamespace: whatever is given becomes an attribute
         takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
         names = {p.name for p in parameters}
         keywords = {k: v for k, v in attributes.items() if takes_all or k in names}
+        kept = {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        if not kept <= attributes.keys():
+            # it keeps something else than it is given
+            return None
         again = vars(type(value)(**keywords))
     except Exception:  # a constructor may refuse its own attributes; then there is no such call
         return None

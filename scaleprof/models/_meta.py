@@ -1,6 +1,6 @@
 """Build a model without allocating or initialising its weights."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -24,6 +24,16 @@ _INITIALISERS = frozenset(
 )
 
 
+def _fits(tensor: Tensor, values: Sequence[Any]) -> bool:
+    """Tell whether tensors among the values have sizes that can be put into a tensor."""
+    return all(
+        n in (1, m)
+        for value in values
+        if isinstance(value, Tensor) and value.dim() <= tensor.dim()
+        for n, m in zip(reversed(value.shape), reversed(tensor.shape), strict=False)
+    )
+
+
 class _SkipInitialisation(TorchFunctionMode):
     """Make in-place initialisers of tensors without data do nothing; they take half the time."""
 
@@ -37,7 +47,7 @@ class _SkipInitialisation(TorchFunctionMode):
         """Pass everything on but initialisers of meta tensors."""
         if func in _INITIALISERS:
             tensor = args[0] if args else (kwargs or {}).get("tensor")
-            if isinstance(tensor, Tensor) and tensor.is_meta:
+            if isinstance(tensor, Tensor) and tensor.is_meta and _fits(tensor, args[1:]):
                 return tensor
         return func(*args, **(kwargs or {}))
 

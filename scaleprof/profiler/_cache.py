@@ -93,7 +93,7 @@ def _path(job: str, request: Any) -> Path | None:
     folder = cache_folder()
     if folder is None:
         return None
-    here = (str(Path.cwd()), declarations_text())
+    here = (str(Path.cwd()), declarations_text(), *sys.path)
     key = msgspec.msgpack.encode([job, request, _versions(), _own_source(), here])
     return folder / f"{hashlib.sha256(key).hexdigest()[:32]}.msgpack"
 

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from ..errors import RecipeError
 from ..jobs import SCALE_ONE, ScaleOneRequest
 from ..records import FoundKnobs, ScaledModel
@@ -53,6 +55,7 @@ def scale_model(
     """
     by_hand = bool(settings) or any(x is not None for x in (width, depth, resolution))
     _check(strategy, multiplier, by_hand=by_hand)
+    _check_resolution(resolution)
     values = dict(_setting(text) for text in settings)
     probing = knobs_request(model, inputs=inputs, batch=batch, dtype=dtype)
     with Crew(libraries_of([probing.reference]), cache=Cache(fresh=fresh)) as crew:
@@ -70,6 +73,11 @@ def scale_model(
         )
         outcome = crew.probe(SCALE_ONE, request, ScaledModel, lambda _: knobs.sources)
         return expect(outcome, f"`{model}`")
+
+
+def _check_resolution(resolution: int | None) -> None:
+    if resolution is not None and resolution < 1:
+        raise RecipeError(f"the size of the input must be positive, got {resolution}")
 
 
 def _check(strategy: str | None, multiplier: float | None, *, by_hand: bool) -> None:
@@ -98,4 +106,10 @@ def _setting(text: str) -> tuple[str, Any]:
         parsed = value.strip()
     if not equals or not name.strip().isidentifier():
         raise RecipeError(f"`{text}` is not a setting", hint="write --set name=value")
+    try:
+        msgspec.msgpack.encode(parsed)
+    except (TypeError, OverflowError, msgspec.MsgspecError):
+        raise RecipeError(
+            f"`{text}`: the value is no number of 64 bits, text, list, tuple or mapping of these"
+        ) from None
     return name.strip(), parsed

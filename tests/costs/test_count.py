@@ -181,6 +181,16 @@ def test_a_test_on_values_is_taken_as_true_and_noted(ask):
     assert cost.coverage.taken_as_true == 1
 
 
+def test_a_mask_of_other_sizes_is_an_error_as_it_is_in_torch():
+    class Masked(nn.Module):
+        def forward(self, x):
+            mask = x.new_zeros(1, 1, 6, 6)
+            return nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=mask)
+
+    with pytest.raises(RuntimeError):
+        count(Masked(), 1, 2, 8, 4)
+
+
 def test_a_number_that_depends_on_values_is_an_error():
     class Counting(nn.Module):
         def forward(self, x):

@@ -1,8 +1,10 @@
+import builtins
 import functools
 import os
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from torch import nn
@@ -15,6 +17,7 @@ from scaleprof.models import (
     decode_arguments,
     encode_arguments,
     import_target,
+    own_sources,
     parse_reference,
     render,
     resolve_model,
@@ -22,6 +25,7 @@ from scaleprof.models import (
     wider_call,
 )
 from scaleprof.models._arithmetic import is_arithmetic
+from scaleprof.models._meta import build_on_meta
 from scaleprof.records import InputSpec
 
 NETS = str(Path(__file__).with_name("nets.py"))
@@ -47,6 +51,18 @@ def test_a_module_on_meta_has_the_shapes_of_the_real_one():
     on_meta = build_module(call, meta=True)
     assert all(p.is_meta for p in on_meta.parameters())
     assert shapes(on_meta) == shapes(build_module(call))
+
+
+def test_a_copy_that_does_not_fit_fails_on_meta_too():
+    class Table(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Parameter(torch.empty(4, 6))
+            with torch.no_grad():
+                self.table.copy_(torch.zeros(4, 5))
+
+    with pytest.raises(RuntimeError):
+        build_on_meta(Table)
 
 
 def test_a_constructor_that_reads_its_tensors_still_builds():
@@ -440,3 +456,69 @@ def test_wider_layers_are_trusted_as_far_as_what_they_wrap():
 def test_nothing_else_is_called_without_consent(call):
     with pytest.raises(ModelError):
         build_module(call, trust=False)
+
+
+def test_a_file_in_a_folder_finds_its_neighbours_and_is_run_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "nets"
+    folder.mkdir()
+    (folder / "sizes_nearby.py").write_text("OUT = 5\n")
+    (folder / "net.py").write_text(
+        "from torch import nn\nimport sizes_nearby\n"
+        "class Cfg:\n    def __init__(self, width=2): self.width = width\n"
+        "class Net(nn.Linear):\n    def __init__(self, cfg=None):\n"
+        "        cfg = cfg if isinstance(cfg, Cfg) else Cfg()\n"
+        "        super().__init__(cfg.width, sizes_nearby.OUT)\n"
+    )
+    call = ConstructorCall(
+        target="nets/net.py:Net",
+        arguments={"cfg": {"class": "nets/net.py:Cfg", "keywords": {"width": 3}}},
+        callables=("cfg",),
+    )
+    imports, expression = render(call)
+    space = {}
+    monkeypatch.setattr("sys.path", [*sys.path])
+    exec("\n".join([*imports, f"net = {expression}"]), space)
+    assert tuple(space["net"].weight.shape) == (5, 3)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_infinity_survives_json_and_can_be_pasted(value):
+    arguments, callables = encode_arguments({"limits": (0.0, value)})
+    stored = msgspec.json.decode(msgspec.json.encode(arguments))
+    call = ConstructorCall(target="builtins:dict", arguments=stored, callables=callables)
+    assert decode_arguments(call) == {"limits": (0.0, value)}
+    assert eval(render(call)[1], {"builtins": builtins}) == {"limits": (0.0, value)}
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"use_pretrained_backbone": True},
+        {"nested": {"checkpoint_path": "x.pth"}},
+        {"listed": [{"architecture": "hf-hub:someone/something"}]},
+    ],
+)
+def test_what_loads_is_refused_however_deep_it_is(keywords):
+    call = ConstructorCall(
+        target="torch.nn:Linear",
+        arguments={
+            "device": {"class": "timm.models.regnet:RegNetCfg", "keywords": keywords},
+            "in_features": 1,
+        },
+        callables=("device",),
+    )
+    with pytest.raises(ModelError, match="can load files"):
+        check_trusted(call)
+
+
+def test_sources_are_a_users_files_and_the_versions_of_what_they_bring(tmp_path, monkeypatch):
+    (tmp_path / "beside_it.py").write_text("")
+    (tmp_path / "own_net.py").write_text("import beside_it\n")
+    monkeypatch.chdir(tmp_path)
+    before = frozenset(sys.modules)
+    import_target("own_net.py:__name__")
+    found = [Path(file).name for file in own_sources(before)]
+    assert {"own_net.py", "beside_it.py"} <= set(found)
+    # what an installed library lends is known by its version
+    assert not any("site-packages" in file and file.endswith(".py") for file in own_sources(()))
