@@ -19,7 +19,6 @@ from statistics import median
 
 from which_models_have_which_knobs import timm_models, torchvision_classifiers
 
-from scaleprof.costs import count_module
 from scaleprof.errors import RecipeError
 from scaleprof.jobs._count import model_inputs
 from scaleprof.knobs import base_variant, find_knobs, resolve_strategy
@@ -35,8 +34,7 @@ PASTED = (("w", 2.0), ("d", 2.0), ("dwr", 4.0))
 
 _PASTE = """
 import json, sys
-import torch
-from torch.utils.flop_counter import FlopCounterMode
+import scaleprof, torch
 results = []
 for pasted in json.load(open(sys.argv[1])):
     try:
@@ -44,9 +42,10 @@ for pasted in json.load(open(sys.argv[1])):
         with torch.device("meta"):
             exec("\\n".join([*pasted["imports"], "model = " + pasted["call"]]), space)
         shapes = sorted((n, tuple(p.shape)) for n, p in space["model"].named_parameters())
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with torch.no_grad():
             space["model"].eval()(torch.empty(pasted["shape"], device="meta"))
-        results.append([repr(shapes), counter.get_total_flops()])
+        size = "x".join(map(str, pasted["shape"][1:]))
+        results.append([repr(shapes), scaleprof.count(space["model"], inputs=[size]).macs])
     except Exception as error:
         results.append([f"{type(error).__name__}: {error}", None])
 json.dump(results, sys.stdout)
@@ -131,14 +130,14 @@ def paste(variants: dict[str, Variant]) -> dict[str, bool]:
     }
 
 
-def same(variant: Variant, shapes: str, flops: int | None) -> bool:
-    """Compare with what the recipe's own arguments build, counted by torch's counter."""
+def same(variant: Variant, shapes: str, macs: int | None) -> bool:
+    """Compare with what the recipe's own arguments build, and with what was counted of it."""
     module = build_module(call_of(variant.recipe), meta=True)
     own = repr(sorted((n, tuple(p.shape)) for n, p in module.named_parameters()))
-    if flops is None or own != shapes:
-        print(f"    {variant.recipe.call[:150]}: {shapes[:150] if flops is None else 'shapes'}")
+    if macs is None or own != shapes:
+        print(f"    {variant.recipe.call[:150]}: {shapes[:150] if macs is None else 'shapes'}")
         return False
-    return count_module(module, variant.cost.inputs).macs == variant.cost.macs
+    return macs == variant.cost.macs
 
 
 if __name__ == "__main__":
