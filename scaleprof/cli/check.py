@@ -54,6 +54,7 @@ def check(
     ] = None,
 ) -> None:
     """Gate REPORTs: exit with 0 if all pass, 1 if one fails, 3 if one cannot be decided."""
+    from ..errors import ScaleprofError
     from ..reports import check_writable
     from ..reports.comparison import check as hold
     from ..reports.comparison import read_settings
@@ -61,15 +62,19 @@ def check(
     _refuse_two_on_stdout(json, markdown)
     for path in (json, markdown):
         check_writable(path)
-    settings = read_settings()
-    checked = hold(
-        reports,
-        baseline=tuple(baseline or settings.baselines),
-        gates=tuple(gate or settings.gates),
-        budgets=tuple(budget or settings.budgets),
-        variant=variant or settings.variant,
-        allow_different=allow_different,
-    )
+    try:
+        settings = read_settings()
+        checked = hold(
+            reports,
+            baseline=tuple(baseline or settings.baselines),
+            gates=tuple(gate or settings.gates),
+            budgets=tuple(budget or settings.budgets),
+            variant=variant or settings.variant,
+            allow_different=allow_different,
+        )
+    except ScaleprofError as error:
+        _annotate_error(error)
+        raise
     _write(checked, json, markdown)
     _tell_github(checked)
     raise typer.Exit(_STATUS[checked.verdict])
@@ -105,7 +110,18 @@ def _tell_github(checked: "Check") -> None:
     trouble = append_summary(checked, os.environ)
     if trouble:
         typer.echo(f"warning: {trouble}", err=True)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
+    if _in_github_actions():
         sys.stdout.flush()
         for annotation in annotations(checked):
             typer.echo(annotation, err=True)
+
+
+def _annotate_error(error: Exception) -> None:
+    from ..reports.github import error_annotation
+
+    if _in_github_actions():
+        typer.echo(error_annotation(error), err=True)
+
+
+def _in_github_actions() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"

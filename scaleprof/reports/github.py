@@ -8,23 +8,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..records import Check
+from ._text import one_line
 from .markdown import check_markdown
-from .verdicts import line_text, one_line
+from .verdicts import line_text
 
+_TITLE = "scaleprof check"
 _LEVELS = {"fail": "error", "inconclusive": "warning"}
 
 
 def annotations(check: Check) -> list[str]:
     """Return a workflow command for every line that did not pass, and for what differs."""
     found = [
-        workflow_command(
-            _LEVELS[line.verdict], f"{line.rule} {line.verdict}", line_text(check, line)
-        )
+        workflow_command(_LEVELS[line.verdict], f"{_TITLE}: {line.rule}", line_text(check, line))
         for line in check.lines
         if line.verdict in _LEVELS
     ]
     different = [f"conditions differ: {text}" for text in check.differences]
-    return found + [workflow_command("warning", "scaleprof check", text) for text in different]
+    return found + [workflow_command("warning", _TITLE, text) for text in different]
 
 
 def workflow_command(level: str, title: str, message: str) -> str:
@@ -37,10 +37,14 @@ def workflow_command(level: str, title: str, message: str) -> str:
 
     Examples:
         >>> workflow_command("error", "a, b", "100% :: slower")
-        '::error title=scaleprof%3A a%2C b::100%25 :: slower'
+        '::error title=a%2C b::100%25 :: slower'
     """
-    safe = _property(f"scaleprof: {one_line(title)}")
-    return f"::{level} title={safe}::{_data(one_line(message))}"
+    return f"::{level} title={_property(one_line(title))}::{_data(one_line(message))}"
+
+
+def error_annotation(error: Exception) -> str:
+    """Return a workflow command for an error that left nothing checked."""
+    return workflow_command("error", _TITLE, str(error))
 
 
 def _data(text: str) -> str:

@@ -1,22 +1,25 @@
 """A check as Markdown, for a pull request or the summary of a CI job.
 
-Text from a report is escaped: it cannot open a table cell, a link, an image or a tag.
+Text from a report is escaped: it cannot open a table cell, a link, an image or a tag, and it
+mentions nobody.
 """
 
 import re
 from collections.abc import Iterator
 
 from ..records import Check, CheckLine, GraphChange
-from .verdicts import SHOWN_PARTS, change, counts_text, one_line, part_name, shown, summary
+from ._text import one_line
+from .verdicts import SHOWN_PARTS, change, counts_text, part_name, shown, summary
 
-_SPECIAL = re.compile(r"([\\`*_\[\]()#|!~{}@:])")
+_SPECIAL = re.compile(r"([\\`*_\[\]#|!~{}])")
 _MARKS = {"pass": "pass", "fail": "**fail**", "inconclusive": "inconclusive"}
 
 
 def escape(text: str) -> str:
     """Return text from outside as one line that Markdown shows as it is."""
     text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(r"\\\1", text)
+    # an empty comment keeps a name from being mentioned
+    return _SPECIAL.sub(r"\\\1", text).replace("@", "@<!-- -->")
 
 
 def check_markdown(check: Check) -> str:
@@ -60,7 +63,8 @@ def _cells(line: CheckLine) -> tuple[str, ...]:
 
 def _graph(graph: GraphChange) -> Iterator[str]:
     totals = counts_text(graph.counts) or "its totals are the same"
-    yield f"The graph of {escape(graph.variant)} in {escape(graph.report)} changed: {escape(totals)}"
+    name = f"{escape(graph.variant)} in {escape(graph.report)}"
+    yield f"The graph of {name} changed: {escape(totals)}"
     yield ""
     for title, parts in (("operator", graph.operators), ("module", graph.modules or ())):
         for part in parts[:SHOWN_PARTS]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..records import Check, CheckLine, CountChange, GraphChange, PartChange
 from ..selection import METRICS
 from ..units import Dimension, format_quantity
-from ._text import plain
+from ._text import one_line
 
 # more rows than these are in the JSON
 SHOWN_PARTS = 6
@@ -17,14 +17,6 @@ _SIGNS = {"pass": "ok", "fail": "FAIL", "inconclusive": "?"}
 _WORDS = {"weight_bytes": "weights", "macs": "MACs", "activation_bytes": "activation bytes",
           "traffic_bytes": "traffic", "peak_bytes": "memory", "read_bytes": "read",
           "written_bytes": "written"}  # fmt: skip
-
-
-def one_line(text: str) -> str:
-    """Return text from outside as one harmless line.
-
-    ``##[`` starts a command of GitHub Actions anywhere in a line of a log.
-    """
-    return plain(" ".join(text.split())).replace("##[", "## [")
 
 
 def check_text(check: Check) -> str:

@@ -52,7 +52,8 @@ class Case:
     @property
     def is_itself(self) -> bool:
         """Whether a base is held against itself, which no noise disturbs."""
-        return self.against is self.now.report and self.variant == "base"
+        relative = isinstance(self.rule, Budget) and self.rule.relative is not None
+        return relative and self.variant == "base"
 
 
 def cases(
@@ -76,8 +77,8 @@ def cases(
         names = _variants(now.report, baseline.report, variant)
         for gate in gates:
             yield from _that_matter([_gate_case(now, baseline, gate, name) for name in names])
-    names = _variants(now.report, now.report, variant)
     for budget in budgets:
+        names = _variants(now.report, now.report, variant)
         yield from _that_matter([_budget_case(now, budget, name) for name in names])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...records import Report
+from .._text import one_line
 
 # they take no part in a forward pass; a difference of ours is told as a note
 _INDIFFERENT = {"numpy", "scaleprof"}
@@ -46,8 +47,8 @@ def _conditions(report: Report) -> dict[str, Any]:
 def _named(values: Mapping[str, Any], suffix: str) -> Iterator[tuple[str, Any]]:
     for name, value in sorted(values.items()):
         if name not in _INDIFFERENT:
-            yield f"{name}{suffix}", value
+            yield one_line(f"{name}{suffix}"), value
 
 
 def _shown(value: Any) -> str:
-    return "unknown" if value is None else str(value)
+    return "unknown" if value is None else one_line(str(value))

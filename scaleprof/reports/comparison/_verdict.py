@@ -16,6 +16,9 @@ from ._evidence import Evidence
 from ._gate import Gate
 from ._noise import Noise, Timing, bounded_exp
 
+# a report from elsewhere may hold latencies whose ratio is no float
+_LARGEST_RATIO = 10**200
+
 
 def line_of(case: Case, noise: Noise | None) -> CheckLine:
     """Judge one case.
@@ -55,8 +58,15 @@ def _known(case: Case) -> CheckLine:
         limit=_limit(case, baseline),
         baseline=baseline,
         now=now,
-        change=now / baseline - 1 if baseline and now is not None else None,
+        change=_change(baseline, now),
     )
+
+
+def _change(baseline: float | None, now: float | None) -> float | None:
+    if not baseline or now is None:
+        return None
+    change = now / baseline - 1
+    return change if math.isfinite(change) else None
 
 
 def _value(found: Evidence | None) -> float | None:
@@ -88,13 +98,13 @@ def _exact(case: Case, line: CheckLine) -> CheckLine:
 def _bounded(line: CheckLine, now: Timing, noise: Noise) -> CheckLine:
     """Hold a timing against an absolute budget."""
     assert line.limit is not None
-    half = noise.half_width([now])
+    limit, half = math.log(line.limit), noise.half_width([now])
     line = replace(
         line,
         now_interval=(bounded_exp(now.centre - half), bounded_exp(now.centre + half)),
         processes=(0, now.processes),
     )
-    return _decide(line, [now], noise, centre=now.centre, limit=math.log(line.limit))
+    return _decide(line, [now], noise, centre=now.centre, limit=limit)
 
 
 def _compared(
@@ -103,26 +113,32 @@ def _compared(
     """Hold a timing against another one."""
     assert line.limit is not None
     half, change = noise.half_width([baseline, now]), now.centre - baseline.centre
-    if line.limit <= 0:
+    allowed = _allowed(case, baseline.value)
+    if allowed <= 0:
         raise GateError(
             f"gate `{line.rule}` asks for less than nothing of variant `{line.variant}`",
             hint=f"write {line.metric}:-5%",
         )
     if isinstance(case.rule, Gate):
-        _refuse_finer_than_noise(line, noise.floor([baseline, now]))
+        _refuse_finer_than_noise(line, abs(allowed - 1), noise.floor([baseline, now]))
     line = replace(
         line,
         change_interval=(bounded_exp(change - half) - 1, bounded_exp(change + half) - 1),
         processes=(baseline.processes, now.processes),
     )
-    threshold = math.log(line.limit) - baseline.centre
-    return _decide(line, [baseline, now], noise, centre=change, limit=threshold)
+    return _decide(line, [baseline, now], noise, centre=change, limit=math.log(allowed))
 
 
-def _refuse_finer_than_noise(line: CheckLine, floor: float) -> None:
-    assert line.limit is not None
-    assert line.baseline is not None
-    threshold = abs(line.limit / line.baseline - 1)
+def _allowed(case: Case, baseline: float) -> float:
+    """Return the limit over the baseline."""
+    if isinstance(case.rule, Gate):
+        ratio = case.rule.limit(Fraction(baseline)) / Fraction(baseline)
+        return float(min(ratio, Fraction(_LARGEST_RATIO)))
+    assert case.rule.relative is not None
+    return case.rule.relative
+
+
+def _refuse_finer_than_noise(line: CheckLine, threshold: float, floor: float) -> None:
     if threshold >= floor:
         return
     # a threshold that the hint proposes is shown with one digit, and must still be above the floor
