@@ -1,4 +1,4 @@
-"""Reports as JSON files: written whole or not at all, read with suspicion."""
+"""Reports as files: written whole or not at all, read with suspicion."""
 
 import contextlib
 import os

@@ -60,7 +60,7 @@ def line_text(check: Check, line: CheckLine) -> str:
         parts.append(f"limit {shown(line, line.limit)}")
     parts.append(line.verdict)
     text = ", ".join(parts)
-    because = one_line(line.reason or _verdict_on_graph(check, line) or "")
+    because = one_line(line.reason or "")
     return f"{text}: {because}" if because else text
 
 
@@ -105,17 +105,6 @@ def _quantity(
     if value is None or not (exact and hides):
         return text
     return f"{value:,.0f}"
-
-
-def _verdict_on_graph(check: Check, line: CheckLine) -> str | None:
-    """Tell a model that changed from one that only got slower."""
-    if line.verdict != "fail" or line.kind != "gate" or line.change_interval is None:
-        return None
-    changed = any(graph.variant == line.variant and graph.report == line.report
-                  for graph in check.graphs)  # fmt: skip
-    if changed:
-        return "its graph changed"
-    return "its graph is the same: it got slower"
 
 
 def graph_lines(check: Check, graph: GraphChange) -> Iterator[str]:

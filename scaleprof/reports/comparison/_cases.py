@@ -76,10 +76,10 @@ def cases(
     if baseline is not None:
         names = _variants(now.report, baseline.report, variant)
         for gate in gates:
-            yield from _that_matter([_gate_case(now, baseline, gate, name) for name in names])
+            yield from (_gate_case(now, baseline, gate, name) for name in names)
     for budget in budgets:
         names = _variants(now.report, now.report, variant)
-        yield from _that_matter([_budget_case(now, budget, name) for name in names])
+        yield from (_budget_case(now, budget, name) for name in names)
 
 
 def _variants(report: Report, baseline: Report, wanted: str | None) -> tuple[str, ...]:
@@ -96,10 +96,14 @@ def _variants(report: Report, baseline: Report, wanted: str | None) -> tuple[str
     return (wanted,)
 
 
-def _that_matter(found: list[Case]) -> list[Case]:
-    """Leave out variants that nobody measured on either side, unless that leaves nothing."""
-    kept = [case for case in found if not _unmeasured(case)]
-    return kept or found[:1]
+def that_matter(found: Sequence[Case]) -> tuple[Case, ...]:
+    """Leave out variants that nobody measured on either side, unless a rule has no others."""
+    rules = {(case.now.name, case.rule.text) for case in found if not _unmeasured(case)}
+    return tuple(
+        case
+        for case in found
+        if not _unmeasured(case) or (case.now.name, case.rule.text) not in rules
+    )
 
 
 def _unmeasured(case: Case) -> bool:

@@ -8,9 +8,10 @@ verdicts, and nobody believes a line whose interval says otherwise.
 from collections.abc import Sequence
 
 from ...errors import GateError, InputError, ReportError
-from ...records import Check, CheckLine, GraphChange, Report, Variant, Verdict
+from ...records import Check, CheckLine, GraphChange, Report, Variant, Verdict, replace
 from ...selection import Budget, parse_budgets
-from ._cases import Case, Named, cases
+from .._text import one_line
+from ._cases import Case, Named, cases, that_matter
 from ._environment import differences
 from ._evidence import rank_of, timings
 from ._gate import Gate, parse_gate
@@ -42,21 +43,27 @@ def check_reports(
     _refuse_nothing(reports, baselines, parsed, bounds)
     pairs = [(now, _baseline_of(now, baselines) if parsed else None) for now in reports]
     differing = _differences(pairs, allow_different=allow_different)
-    found = [
+    listed = [
         case
         for now, baseline in pairs
         for case in cases(now, baseline, gates=parsed, budgets=bounds, variant=variant)
     ]
+    found = that_matter(listed)
     timed = sum(case.is_timed for case in found)
     confidence = 1 - (1 - CONFIDENCE) / max(timed, 1)
-    lines = tuple(line_of(case, _noise(case, confidence) if case.is_timed else None)
-                  for case in found)  # fmt: skip
+    noises = _Noises(confidence)
+    graphs = _graphs(pairs, found)
+    changed = {(graph.report, graph.variant) for graph in graphs}
+    lines = tuple(
+        _beside_graph(line, changed=(line.report, line.variant) in changed)
+        for line in (line_of(case, noises.of(case) if case.is_timed else None) for case in found)
+    )
     return Check(
         verdict=_overall(lines),
         lines=lines,
-        graphs=_graphs(pairs, found),
+        graphs=graphs,
         differences=differing,
-        notes=_notes(pairs, variant),
+        notes=(*_notes(pairs, variant), *_left_out(len(listed) - len(found))),
         confidence=CONFIDENCE,
         timed_lines=timed,
     )
@@ -88,7 +95,7 @@ def _baseline_of(now: Named, baselines: Sequence[Named]) -> Named:
         return (matching or list(baselines))[0]
     several = "several baselines are" if matching else "no baseline is"
     raise ReportError(
-        f"{several} of the model of `{now.name}`, `{now.report.base.model}`",
+        f"{several} of the model of `{now.name}`, `{one_line(now.report.base.model)}`",
         hint="pass one --baseline for each model",
     )
 
@@ -108,16 +115,40 @@ def _differences(pairs: Sequence[Pairing], *, allow_different: bool) -> tuple[st
     return tuple(found)
 
 
-def _noise(case: Case, confidence: float) -> Noise:
-    """Return the scatter of a case's metric in the reports that it is about."""
-    metric = case.rule.metric
-    if metric == "memory.process":
-        return Noise(spread=BETWEEN_GROWTHS, degrees=_EXACT_DEGREES, confidence=confidence)
-    # energy is observed once: what is known of its scatter is that of the time it takes
-    percentile = f"latency.p{rank_of(metric)}"
-    reports = {id(report): report for report in (case.now.report, case.against) if report}
-    observed = [timing for report in reports.values() for timing in timings(report, percentile)]
-    return noise_of(observed, confidence=confidence)
+class _Noises:
+    """The scatter of each metric in the reports that a case is about, found once."""
+
+    def __init__(self, confidence: float) -> None:
+        self._confidence = confidence
+        self._found: dict[tuple[str, frozenset[int]], Noise] = {}
+
+    def of(self, case: Case) -> Noise:
+        metric = case.rule.metric
+        if metric == "memory.process":
+            return Noise(
+                spread=BETWEEN_GROWTHS, degrees=_EXACT_DEGREES, confidence=self._confidence
+            )
+        # energy is observed once: what is known of its scatter is that of the time it takes
+        percentile = f"latency.p{rank_of(metric)}"
+        reports = {id(report): report for report in (case.now.report, case.against) if report}
+        key = percentile, frozenset(reports)
+        if key not in self._found:
+            observed = [t for report in reports.values() for t in timings(report, percentile)]
+            self._found[key] = noise_of(observed, confidence=self._confidence)
+        return self._found[key]
+
+
+def _beside_graph(line: CheckLine, *, changed: bool) -> CheckLine:
+    """Tell a model that changed from one that only got slower."""
+    if line.verdict != "fail" or line.kind != "gate" or line.change_interval is None:
+        return line
+    if changed:
+        return replace(line, reason="its graph changed")
+    low, high = line.change_interval
+    slower = low > 0 if line.bound == "<=" else high < 0
+    timed = line.metric.startswith(("latency", "throughput"))
+    got = ": it got slower" if slower and timed else ""
+    return replace(line, reason=f"its graph is the same{got}")
 
 
 def _overall(lines: Sequence[CheckLine]) -> Verdict:
@@ -155,6 +186,13 @@ def _notes(pairs: Sequence[Pairing], variant: str | None) -> tuple[str, ...]:
         if then != ours:
             notes.append(f"`{now.name}` was recorded by scaleprof {ours}, its baseline by {then}")
     return tuple(notes)
+
+
+def _left_out(lines: int) -> tuple[str, ...]:
+    if lines == 0:
+        return ()
+    what = "1 line is" if lines == 1 else f"{lines} lines are"
+    return (f"{what} left out, of variants that were not measured on either side",)
 
 
 def _choices(now: Named, baseline: Named) -> list[str]:

@@ -11,6 +11,7 @@ from ...errors import GateError
 from ...records import CheckLine, Verdict, replace
 from ...selection import METRICS
 from ...units import format_quantity
+from .._text import one_line
 from ._cases import Case
 from ._evidence import Evidence
 from ._gate import Gate
@@ -116,7 +117,7 @@ def _compared(
     allowed = _allowed(case, baseline.value)
     if allowed <= 0:
         raise GateError(
-            f"gate `{line.rule}` asks for less than nothing of variant `{line.variant}`",
+            f"gate `{line.rule}` asks for less than nothing of variant `{one_line(line.variant)}`",
             hint=f"write {line.metric}:-5%",
         )
     if isinstance(case.rule, Gate):
@@ -144,9 +145,10 @@ def _refuse_finer_than_noise(line: CheckLine, threshold: float, floor: float) ->
     # a threshold that the hint proposes is shown with one digit, and must still be above the floor
     enough = math.ceil(1000 * floor) / 10
     sign = "-" if line.rule.partition(":")[2].strip().startswith("-") else "+"
+    where = one_line(line.variant)
     raise GateError(
-        f"gate `{line.rule}` allows {threshold:.2%} on variant `{line.variant}`, below the "
-        f"noise floor of these two reports, {floor:.2%}",
+        f"gate `{line.rule}` allows {threshold:.2%} on variant `{where}`, below the noise "
+        f"floor of these two reports, {floor:.2%}",
         hint=f"write {line.metric}:{sign}{enough:.1f}% or more, or measure on a quieter machine",
     )
 
@@ -179,5 +181,5 @@ def _undecided(more: int | None, line: CheckLine) -> str:
     if more is None:
         return f"the limit, {limit}, is inside the interval, and too near to decide"
     where = "" if line.kind == "budget" else " in each report"
-    plural = "process" if more == 1 else "processes"
-    return f"the limit, {limit}, is inside the interval; about {more} more {plural}{where} decide"
+    needed = f"{more} more {'process' if more == 1 else 'processes'}{where}"
+    return f"the limit, {limit}, is inside the interval; about {needed} would decide"
