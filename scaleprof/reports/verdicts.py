@@ -93,18 +93,18 @@ def change(line: CheckLine) -> str:
 
 def shown(line: CheckLine, value: float | None) -> str:
     """Return a value of a line as people read it; all digits where three would hide a change."""
-    return _quantity(value, METRICS[line.metric].dimension, exact=line.change_interval is None
-                     and line.now_interval is None, other=line.baseline)  # fmt: skip
+    text = format_quantity(value, METRICS[line.metric].dimension)
+    return text if value is None or not _look_alike(line) else f"{value:,.0f}"
 
 
-def _quantity(
-    value: float | None, dimension: Dimension, *, exact: bool, other: float | None
-) -> str:
-    text = format_quantity(value, dimension)
-    hides = value != other and text == format_quantity(other, dimension)
-    if value is None or not (exact and hides):
-        return text
-    return f"{value:,.0f}"
+def _look_alike(line: CheckLine) -> bool:
+    """Whether exact values of a line differ, and show alike."""
+    if line.change_interval is not None or line.now_interval is not None:
+        return False
+    values = {value for value in (line.baseline, line.now, line.limit) if value is not None}
+    dimension = METRICS[line.metric].dimension
+    whole = dimension in ("count", "bytes")
+    return whole and len({format_quantity(value, dimension) for value in values}) < len(values)
 
 
 def graph_lines(check: Check, graph: GraphChange) -> Iterator[str]:

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from ...records import Check, Report
 from ._cases import Named as Named
-from ._check import CONFIDENCE as CONFIDENCE
-from ._check import check_reports as check_reports
+from ._check import check_reports
 from ._gate import Gate as Gate
 from ._gate import parse_gate as parse_gate
 from ._noise import MOST_PROCESSES as MOST_PROCESSES

@@ -23,7 +23,7 @@ from ._verdict import line_of
 CONFIDENCE = 0.95
 # spread of the logarithm of what fresh processes grow by: 0.008 over 12 of convnext_atto on 2 cores
 BETWEEN_GROWTHS = 0.01
-_EXACT_DEGREES = 10_000
+_GROWTH_DEGREES = 11
 
 Pairing = tuple[Named, Named | None]
 
@@ -125,8 +125,12 @@ class _Noises:
     def of(self, case: Case) -> Noise:
         metric = case.rule.metric
         if metric == "memory.process":
+            # a report keeps the largest of all processes, which more of them make no surer
             return Noise(
-                spread=BETWEEN_GROWTHS, degrees=_EXACT_DEGREES, confidence=self._confidence
+                spread=BETWEEN_GROWTHS,
+                degrees=_GROWTH_DEGREES,
+                confidence=self._confidence,
+                most=1,
             )
         # energy is observed once: what is known of its scatter is that of the time it takes
         percentile = f"latency.p{rank_of(metric)}"

@@ -1,6 +1,5 @@
 """What two reports must share before their numbers mean anything beside each other."""
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...records import Report
@@ -11,7 +10,7 @@ _INDIFFERENT = {"numpy", "scaleprof"}
 
 
 def differences(baseline: Report, report: Report) -> tuple[str, ...]:
-    """Say in what the environments of two reports differ, as ``threads: 2, now 4``.
+    """Say in what the environments of two reports differ, as ``flag threads: 2, now 4``.
 
     Compared are the model, device, driver, platform, every flag, type, layout, mode, batch, and the
     versions of python, torch and the model's library.
@@ -19,35 +18,34 @@ def differences(baseline: Report, report: Report) -> tuple[str, ...]:
     then, now = _conditions(baseline), _conditions(report)
     names = [*then, *(name for name in now if name not in then)]
     return tuple(
-        f"{name}: {_shown(then.get(name))}, now {_shown(now.get(name))}"
+        f"{one_line(' '.join(name))}: {_shown(then.get(name))}, now {_shown(now.get(name))}"
         for name in names
         if then.get(name) != now.get(name)
     )
 
 
-def _conditions(report: Report) -> dict[str, Any]:
+def _conditions(report: Report) -> dict[tuple[str, ...], Any]:
+    """Return conditions by their names; no flag can stand in for another condition."""
     context = report.context
     device = context.device
     return {
-        "model": report.base.model,
-        "device": device.name,
-        "device type": device.type,
-        "cores": device.cores,
-        "driver": device.driver,
-        "platform": context.platform,
-        "dtype": context.dtype,
-        "layout": context.layout,
-        "mode": context.mode,
-        "batch": context.batch,
-        **dict(_named(context.flags, "")),
-        **dict(_named(context.versions, " version")),
+        ("model",): report.base.model,
+        ("device",): device.name,
+        ("device type",): device.type,
+        ("cores",): device.cores,
+        ("driver",): device.driver,
+        ("platform",): context.platform,
+        ("dtype",): context.dtype,
+        ("layout",): context.layout,
+        ("mode",): context.mode,
+        ("batch",): context.batch,
+        **{("flag", name): value for name, value in sorted(context.flags.items())},
+        **{
+            ("version of", name): version
+            for name, version in sorted(context.versions.items())
+            if name not in _INDIFFERENT
+        },
     }
-
-
-def _named(values: Mapping[str, Any], suffix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in sorted(values.items()):
-        if name not in _INDIFFERENT:
-            yield one_line(f"{name}{suffix}"), value
 
 
 def _shown(value: Any) -> str:

@@ -64,11 +64,14 @@ class Noise:
         spread: Standard deviation of the logarithm between processes.
         degrees: Degrees of freedom behind it.
         confidence: Of one interval, two-sided.
+        most: Processes per report beyond which no more would come; 1 if more of them make the
+            value no surer.
     """
 
     spread: float
     degrees: int
     confidence: float
+    most: int = MOST_PROCESSES
 
     def half_width(self, timings: Sequence[Timing], *, more: int = 0) -> float:
         """Return half the interval of a timing, or of the ratio of two, in logarithms.
@@ -86,9 +89,9 @@ class Noise:
         return student_quantile(self.confidence, degrees) * math.sqrt(variance)
 
     def floor(self, timings: Sequence[Timing]) -> float:
-        """Return the smallest relative change that `MOST_PROCESSES` could tell from none."""
+        """Return the smallest relative change that `most` processes could tell from none."""
         fewest = min(timing.processes for timing in timings)
-        half = self.half_width(timings, more=max(0, MOST_PROCESSES - fewest))
+        half = self.half_width(timings, more=max(0, self.most - fewest))
         return bounded_exp(half) - 1
 
     def processes_to_decide(self, timings: Sequence[Timing], gap: float) -> int | None:
@@ -102,7 +105,7 @@ class Noise:
             The number; None if it is beyond reason.
         """
         low, high = 0, _SEARCHED
-        if self.half_width(timings, more=high) >= gap:
+        if self.most == 1 or self.half_width(timings, more=high) >= gap:
             return None
         while high - low > 1:
             middle = (low + high) // 2

@@ -17,8 +17,8 @@ from ._evidence import Evidence
 from ._gate import Gate
 from ._noise import Noise, Timing, bounded_exp
 
-# a report from elsewhere may hold latencies whose ratio is no float
-_LARGEST_RATIO = 10**200
+# what users and reports from elsewhere may ask for need not fit into a float
+_LARGEST = 10**300
 
 
 def line_of(case: Case, noise: Noise | None) -> CheckLine:
@@ -76,23 +76,23 @@ def _value(found: Evidence | None) -> float | None:
 
 def _limit(case: Case, baseline: float | None) -> float | None:
     if isinstance(case.rule, Gate):
-        return None if baseline is None else float(case.rule.limit(Fraction(baseline)))
+        if baseline is None:
+            return None
+        return float(min(case.rule.limit(Fraction(baseline)), Fraction(_LARGEST)))
     if case.rule.relative is not None and baseline is None:
         return None
     return case.rule.limit_for(baseline)
 
 
 def _exact(case: Case, line: CheckLine) -> CheckLine:
-    """Compare exactly, without rounding the limit to a float."""
+    """Compare exactly: the limit of a gate is not rounded to a float."""
     assert line.now is not None
-    now = Fraction(line.now)
+    limit: Fraction | float | None = line.limit
     if isinstance(case.rule, Gate):
         assert line.baseline is not None
         limit = case.rule.limit(Fraction(line.baseline))
-    else:
-        assert line.limit is not None
-        limit = Fraction(line.limit)
-    held = now <= limit if line.bound == "<=" else now >= limit
+    assert limit is not None
+    held = line.now <= limit if line.bound == "<=" else line.now >= limit
     return replace(line, verdict="pass" if held else "fail")
 
 
@@ -134,7 +134,7 @@ def _allowed(case: Case, baseline: float) -> float:
     """Return the limit over the baseline."""
     if isinstance(case.rule, Gate):
         ratio = case.rule.limit(Fraction(baseline)) / Fraction(baseline)
-        return float(min(ratio, Fraction(_LARGEST_RATIO)))
+        return float(min(ratio, Fraction(_LARGEST)))
     assert case.rule.relative is not None
     return case.rule.relative
 
@@ -160,10 +160,7 @@ def _decide(
     verdict = _side(centre - half, centre + half, limit, line.bound)
     if verdict != "inconclusive":
         return replace(line, verdict=verdict)
-    # what the process took is the largest of all processes: more of them make it no surer
-    more = None
-    if line.metric != "memory.process":
-        more = noise.processes_to_decide(timings, abs(centre - limit))
+    more = noise.processes_to_decide(timings, abs(centre - limit))
     return replace(line, reason=_undecided(more, line), more_processes=more)
 
 
