@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test demo clean
+.PHONY: test demo gpu clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -28,5 +28,9 @@ test: $(VENV)/.dev
 demo: $(VENV)/.user
 	$(BIN)/scaleprof profile timm:convnext_atto --budget 'latency<=2x' --json report.json
 
+# needs python3 with torch, triton and pytest, and an NVIDIA GPU; installs nothing
+gpu:
+	$(PYTHON) benchmarks/on_a_gpu.py --out gpu-results
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) gpu-results .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -4,10 +4,13 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from ..scaling import round_to_step, scale_depths
+from ..scaling import round_to_step
 
 # whole numbers up to this are multipliers of channels rather than channels
 MAX_MULTIPLIER = 3
+# matrix units work on tiles of 64 channels; that is preferred where it loses at most this share
+TILE = 64
+_TILE_LOSS = 0.02
 
 Number = int | float
 Rounding = Literal["nearest", "down", "up"]
@@ -38,15 +41,10 @@ def map_numbers(function: Callable[[Number], Number], value: Numbers) -> Numbers
     return function(value)
 
 
-def double(value: Numbers) -> Numbers:
-    """Double every number."""
-    return map_numbers(lambda number: number * 2, value)
-
-
 def scale_widths(
     value: Numbers, factor: float, step: int, rounding: Rounding = "nearest"
 ) -> Numbers:
-    """Scale channel counts, integers rounded to multiples of a step.
+    """Scale channel counts, integers rounded to multiples of a step, or of 64 where that is near.
 
     Counts smaller than the step keep a finer one: a third of a small layer is no rounding error.
     """
@@ -56,12 +54,18 @@ def scale_widths(
             return number * factor if number > 0 else number
         if number <= MAX_MULTIPLIER:
             return _whole_if_it_is(number * factor)
-        finer = min(step, _power_of_two_below(number))
-        # a value on the grid stays there, whichever way the others go
-        aside = {"nearest": 0.0, "down": -0.5, "up": 0.5}[rounding] * (number * factor % finer != 0)
-        return round_to_step(number * factor + aside * finer, finer)
+        return _rounded(number * factor, min(step, _power_of_two_below(number)), rounding)
 
     return map_numbers(scaled, value)
+
+
+def _rounded(wanted: float, step: int, rounding: Rounding) -> int:
+    if rounding == "nearest":
+        whole = round_to_step(wanted, TILE)
+        near = TILE % step == 0 and abs(whole / wanted - 1) <= _TILE_LOSS
+        return whole if near else round_to_step(wanted, step)
+    way = math.floor if rounding == "down" else math.ceil
+    return max(way(wanted / step), 1) * step
 
 
 def _whole_if_it_is(number: float) -> Number:
@@ -70,15 +74,6 @@ def _whole_if_it_is(number: float) -> Number:
 
 def _power_of_two_below(number: int) -> int:
     return 1 << max(number // 4, 1).bit_length() - 1 if number > 0 else 1
-
-
-def scale_repeats(value: Numbers, factor: float) -> Numbers:
-    """Scale repeat counts; the sum of a sequence is kept as near to the factor as it can be."""
-    numbers = list(leaves(value))
-    if any(isinstance(number, float) for number in numbers):
-        return map_numbers(lambda number: number * factor, value)
-    scaled = iter(scale_depths([int(number) for number in numbers], factor))
-    return map_numbers(lambda _: next(scaled), value)
 
 
 def mean_ratio(new: Numbers, old: Numbers) -> float:

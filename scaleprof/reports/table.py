@@ -11,6 +11,7 @@ from ..models import call_of, render
 from ..records import (
     Comparison,
     Counts,
+    Coverage,
     FoundKnobs,
     ModuleCost,
     Report,
@@ -276,17 +277,19 @@ def counts_table(counts: Counts) -> Group:
             *(format_quantity(n, "count") for n in (cost.params, cost.macs, cost.flops)),
             format_quantity(cost.activations, "count"),
             format_quantity(cost.peak_bytes, "bytes"),
-            _coverage(cost.coverage.unknown, cost.coverage.unknown_output_share),
+            _coverage(cost.coverage),
         )
     failures = [Text(f"{plain(f.model)}: {plain(f.reason)}") for f in counts.failures]
     return Group(table, *map(_comparison, counts.comparisons), *failures)
 
 
-def _coverage(unknown: dict[str, int], share: float) -> str:
-    if not unknown:
-        return "complete"
-    names = ", ".join(f"{plain(name)} ({calls})" for name, calls in unknown.items())
-    return f"partial: {names}; {share:.1%} of bytes"
+def _coverage(coverage: Coverage) -> str:
+    tests = coverage.taken_as_true
+    assumed = f"; {tests} tests on values taken as true" if tests else ""
+    if not coverage.unknown:
+        return f"complete{assumed}"
+    names = ", ".join(f"{plain(name)} ({calls})" for name, calls in coverage.unknown.items())
+    return f"partial: {names}; {coverage.unknown_output_share:.1%} of bytes{assumed}"
 
 
 def modules_table(counts: Counts) -> Group:

@@ -13,7 +13,9 @@ from jsonschema import Draft202012Validator
 from scaleprof.records import InputSpec, replace
 from scaleprof.reports import write_json
 
-COMMANDS = ("profile", "select", "build", "check", "count", "knobs", "scale", "schema")
+COMMANDS = (
+    "profile", "select", "build", "check", "count", "knobs", "scale", "kernels", "schema",
+)  # fmt: skip
 NETS = str(Path(__file__).parents[1] / "models" / "nets.py")
 
 
@@ -313,3 +315,21 @@ def test_one_variant_is_scaled_by_a_strategy_or_by_hand():
 )
 def test_what_cannot_be_scaled_is_said_in_one_line(options, message):
     fails(run("scale", f"{NETS}:Net", "--input", "3x32x32", *options), 2, message)
+
+
+@pytest.mark.parametrize("command", ["check", "bench"])
+def test_the_kernels_need_a_gpu_and_say_so(command):
+    done = run("kernels", command, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    fails(done, 2, f"`kernels {command}` needs a GPU that torch's CUDA can use, found none")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--taps", "0x3"), "`--taps` must be positive sizes joined by x, got `0x3`"),
+        (("--images", "3x224x224"), "`--images` must be positive sizes joined by x"),
+        (("--stride", "0"), "`--stride` and `--dilation` start at 1, got 0 and 1"),
+    ],
+)
+def test_sizes_for_a_benchmark_are_checked_before_the_gpu(arguments, message):
+    fails(run("kernels", "bench", *arguments), 2, message)

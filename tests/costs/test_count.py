@@ -169,6 +169,27 @@ def test_an_operator_without_a_formula_makes_the_total_partial():
     assert cost.macs == 8 * 8 * 8
 
 
+@pytest.mark.parametrize("ask", [bool, lambda test: test.item(), lambda test: 1 if test else 0])
+def test_a_test_on_values_is_taken_as_true_and_noted(ask):
+    class Masked(nn.Module):
+        def forward(self, x):
+            # as attention skips a mask that hides nothing
+            return x @ x if ask((x > 0).all()) else x
+
+    cost = count(Masked(), 8, 8)
+    assert cost.macs == 8 * 8 * 8
+    assert cost.coverage.taken_as_true == 1
+
+
+def test_a_number_that_depends_on_values_is_an_error():
+    class Counting(nn.Module):
+        def forward(self, x):
+            return x[: int((x > 0).sum())]
+
+    with pytest.raises(RuntimeError, match="meta"):
+        count(Counting(), 8, 8)
+
+
 def test_a_matrix_vector_product_is_unknown_as_torch_has_no_formula():
     class MatrixVector(nn.Module):
         def forward(self, x):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scaleprof.errors import RecipeError
 from scaleprof.knobs import base_variant, find_knobs, resolve_factors, resolve_strategy
-from scaleprof.knobs._numbers import double, is_numbers, mean_ratio, scale_repeats, scale_widths
+from scaleprof.knobs._numbers import is_numbers, mean_ratio, scale_widths
 from scaleprof.models import ConstructorCall as Call
 from scaleprof.models import (
     build_module,
@@ -290,14 +290,18 @@ def test_small_layers_are_not_rounded_away():
     assert scale_widths(16, 0.75, 8) == 12
 
 
-@given(numbers)
-def test_doubling_doubles(value):
-    assert mean_ratio(double(value), value) == pytest.approx(2.0)
+def test_channels_are_multiples_of_64_where_that_is_near():
+    assert scale_widths((320, 96), 1.41, 8) == (448, 136)
+    assert scale_widths(320, 1.41, 24) == 456
+
+
+@pytest.mark.parametrize(("rounding", "channels"), [("down", 456), ("nearest", 456), ("up", 464)])
+def test_channels_are_rounded_the_way_that_is_asked(rounding, channels):
+    assert scale_widths(320, 1.434, 8, rounding) == channels
 
 
 def test_multipliers_given_as_floats_are_scaled_without_rounding():
     assert scale_widths(1.0, 1.3, 8) == 1.3
-    assert scale_repeats(1.0, 1.5) == 1.5
 
 
 def test_a_class_that_inherits_its_constructor_has_its_knobs():

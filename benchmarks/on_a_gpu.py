@@ -1,0 +1,80 @@
+"""Run on a GPU, in one call, what cannot run without: the tests marked `gpu` and the benchmark.
+
+    python benchmarks/on_a_gpu.py --out results
+
+Needs torch, Triton and pytest. Writes the logs, the tests' results as JUnit XML and the benchmark's
+files into the folder, prints a short table last, and exits with 1 if anything failed. Both parts
+together stop before ten minutes are over, and what they wrote is kept.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).parents[1]
+TEST_SECONDS, BENCHMARK_SECONDS = 300, 240
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    out = parser.parse_args().out.resolve()
+    if not torch.cuda.is_available():
+        sys.exit("error: nothing to run, this needs an NVIDIA GPU that torch can use, found none")
+    out.mkdir(parents=True, exist_ok=True)
+    results = [tests(out), benchmark(out)]
+    table = out / "table.txt"
+    if table.exists():
+        print(table.read_text())
+    for name, status, seconds in results:
+        print(
+            f"{name:10s} {'passed' if status == 0 else f'FAILED ({status})':14s} {seconds:5.0f} s"
+        )
+    sys.exit(any(status for _, status, _ in results))
+
+
+def tests(out: Path) -> tuple[str, int, float]:
+    # compiling takes longer than running, and processes compile side by side; other versions of
+    # torch and of plugins may warn of what is not ours
+    parallel = ["-n", str(min(8, os.cpu_count() or 1))] if find_spec("xdist") else []
+    lenient = ["-W", "default", "-p", "no:benchmark"]
+    command = [
+        sys.executable, "-m", "pytest", "-m", "gpu", "tests/kernels/test_on_gpu.py", "-q",
+        "--tb=short", f"--junitxml={out / 'tests.xml'}", *parallel, *lenient,
+    ]  # fmt: skip
+    return part("tests", command, out, TEST_SECONDS)
+
+
+def benchmark(out: Path) -> tuple[str, int, float]:
+    command = [sys.executable, "benchmarks/depthwise_conv2d.py", "--out", str(out)]
+    return part("benchmark", command, out, BENCHMARK_SECONDS)
+
+
+def part(name: str, command: list[str], out: Path, limit: float) -> tuple[str, int, float]:
+    """Run a command with its output in a file, whose end is shown."""
+    start = time.monotonic()
+    log = out / f"{name}.log"
+    path = os.pathsep.join((str(ROOT / "kernels"), os.environ.get("PYTHONPATH", "")))
+    environment = {**os.environ, "PYTHONPATH": path}
+    with log.open("w") as stream:
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT,
+                timeout=limit, check=False,
+            )  # fmt: skip
+            status = done.returncode
+        except subprocess.TimeoutExpired:
+            stream.write(f"\nstopped after {limit} s\n")
+            status = 124
+    print("\n".join(log.read_text().splitlines()[-15:]), flush=True)
+    return name, status, time.monotonic() - start
+
+
+if __name__ == "__main__":
+    main()

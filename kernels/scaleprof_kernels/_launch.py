@@ -1,0 +1,73 @@
+"""One launch of a Triton kernel as a value: to be run, or compiled for a GPU that is not there."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# the H100; and the first whose products are those of the A100 again, with less shared memory
+_HOPPER, _SMALL_BLACKWELL = 90, 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """A kernel with everything but its tensors.
+
+    Attributes:
+        kernel: The function under ``triton.jit``.
+        grid: Number of programs.
+        pointers: Element type of each tensor argument.
+        integers: Run-time arguments.
+        constants: Compile-time arguments; each set of values is a compilation of its own.
+        num_warps: Warps per program.
+        num_stages: Loads that are under way at once in a loop.
+    """
+
+    kernel: Any
+    grid: int
+    pointers: dict[str, torch.dtype]
+    integers: dict[str, int]
+    constants: dict[str, int]
+    num_warps: int
+    num_stages: int = 3
+
+    @property
+    def options(self) -> dict[str, int]:
+        """Return how to compile it.
+
+        Kernels ask for fused multiply-adds by name, so the default of that option, which differs
+        between versions of Triton, makes no difference.
+        """
+        return {
+            "num_warps": self.num_warps,
+            "num_stages": self.num_stages,
+            "enable_fp_fusion": False,
+        }
+
+    def run(self, **tensors: Tensor) -> None:
+        """Run on the device of the tensors."""
+        device = next(iter(tensors.values())).device
+        guard: AbstractContextManager[Any] = nullcontext()
+        if device.type == "cuda":
+            guard = torch.cuda.device(device)
+        with guard:
+            self.kernel[(self.grid,)](**tensors, **self.integers, **self.constants, **self.options)
+
+
+def capability_of(device: torch.device) -> int:
+    """Return the generation of a GPU, such as 90; for the interpreter on a CPU, the newest."""
+    if device.type != "cuda":
+        return _HOPPER
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor
+
+
+def multiplies_from_shared_memory(capability: int) -> bool:
+    """Return whether products on tensor cores read shared memory, as on the H100.
+
+    On other GPUs each warp holds both sides of its products in registers, with room for fewer sums,
+    and some have 99 KiB of shared memory rather than 227.
+    """
+    return _HOPPER <= capability < _SMALL_BLACKWELL

@@ -1,0 +1,78 @@
+"""The time that a compiled kernel takes at best on an H100: a model, not a measurement.
+
+Three limits, each reached only if the others and all latencies hide behind it: the rate at which
+instructions are issued, the rate of the tensor cores, and memory bandwidth at the fewest bytes.
+"""
+
+from dataclasses import dataclass
+
+from ._launch import Launch
+from ._offline import Compiled
+from ._problem import Problem
+
+# NVIDIA H100 SXM data sheet: 132 multiprocessors; 989 TFLOP/s at 4096 FLOPs per clock and
+# multiprocessor is a clock of 1.83 GHz; each multiprocessor issues for four warps per clock
+_ISSUES_PER_S = 132 * 4 * 1.83e9
+# measured on one H100 SXM with torch 2.11: a product of bfloat16 matrices of 8192, and a copy
+_MATRIX_FLOPS_PER_S = 798e12
+_BYTES_PER_S = 3.0e12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modelled:
+    """Seconds that each limit alone allows."""
+
+    issue_s: float
+    matrix_s: float
+    memory_s: float
+
+    @property
+    def at_best_s(self) -> float:
+        """The largest of the three."""
+        return max(self.issue_s, self.matrix_s, self.memory_s)
+
+
+def model(problem: Problem, launch: Launch, compiled: Compiled) -> Modelled:
+    """Return the limits of a kernel on a problem.
+
+    Args:
+        problem: The problem, for the fewest bytes.
+        launch: What was compiled.
+        compiled: Its machine code.
+    """
+    outside = sum(compiled.instructions.values()) - sum(compiled.loop.values())
+    trips, product_flops = _work(launch)
+    issued = (outside * launch.grid + sum(compiled.loop.values()) * trips) * launch.num_warps
+    return Modelled(
+        issue_s=issued / _ISSUES_PER_S,
+        matrix_s=product_flops * trips / _MATRIX_FLOPS_PER_S,
+        memory_s=problem.bytes / _BYTES_PER_S,
+    )
+
+
+def _work(launch: Launch) -> tuple[float, int]:
+    """Turns of the loop in all programs together, and FLOPs of tensor cores in each."""
+    i, c = launch.integers, launch.constants
+    if "BLOCK_M" in c:
+        flops = 2 * c["BLOCK_M"] * c["BLOCK_K"] * c["BLOCK_Q"] * c["BLOCK_R"] * c["BLOCK_B"]
+        return i["channels"] * sum(_turns(launch, tile) for tile in range(i["tiles"])), flops
+    if "BLOCK_I" in c:
+        reduced = c["BLOCK_N"] * c["BLOCK_H"]
+        flops = 2 * reduced * c["BLOCK_I"] * c["BLOCK_K"] * c["BLOCK_B"]
+        return i["channels"] * i["groups"] * i["steps"], flops
+    if "chunk" in i:
+        splits = -(-i["lane_blocks"] * i["t_blocks"] // i["chunk"])
+        return launch.grid / splits * i["lane_blocks"] * i["t_blocks"], 0
+    return launch.grid * i["taps_u"] * i["tap_blocks"], 0
+
+
+def _turns(launch: Launch, tile: int) -> int:
+    """Turns that take a program through the rows of its windows that lie in the image."""
+    i, c = launch.integers, launch.constants
+    per_row = i["batch"] * i["col_blocks"]
+    first = tile * c["BLOCK_M"]
+    last = min(first + c["BLOCK_M"], i["total"]) - 1
+    begin = max(0, i["pad_h"] - last // per_row * c["BLOCK_R"])
+    end = i["height"] + i["pad_h"] - first // per_row * c["BLOCK_R"]
+    rows = max(0, min(c["BLOCK_R"] + i["taps_h"] - 1, end) - begin)
+    return -(-rows // c["BLOCK_Q"])

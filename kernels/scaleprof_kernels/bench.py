@@ -1,0 +1,241 @@
+"""How long do the kernels take, beside torch and beside copying the same bytes?
+
+Each contender is captured in a CUDA graph that calls it on set after set of inputs, together more
+than the L2 cache holds (unless 256 sets are less), and keeps every output: no launch from Python
+and no number left over in the cache is timed. Replays are timed with CUDA events; the
+statistic is the median of replays, per call.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ._choices import Choice, Variant, can_run, choose
+from ._problem import Operation, Problem
+from .check import KERNELS, random_tensors, run_variant
+
+Contender = Callable[..., Tensor]
+# sets of inputs and outputs that together are so many times the L2 cache
+_CACHES = 3
+_FEWEST_CALLS, _MOST_CALLS = 4, 256
+_REPLAYS, _WARM_UPS = 25, 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """One contender on one problem.
+
+    Attributes:
+        operation: Forward or one of the gradients.
+        problem: What was computed.
+        contender: What computed it, or "copy", which only moves the bytes of input and output.
+        samples_s: Seconds per call, one for each replay; empty if it did not run.
+        failure: Why it did not run.
+    """
+
+    operation: Operation
+    problem: Problem
+    contender: str
+    samples_s: tuple[float, ...] = ()
+    failure: str | None = None
+
+    @property
+    def median_s(self) -> float | None:
+        """Median of the samples, or None."""
+        return statistics.median(self.samples_s) if self.samples_s else None
+
+    @property
+    def spread(self) -> float | None:
+        """Interquartile range over median, or None."""
+        if len(self.samples_s) < 4:
+            return None
+        low, _, high = statistics.quantiles(self.samples_s, n=4)
+        return (high - low) / statistics.median(self.samples_s)
+
+
+def contenders(
+    operation: Operation, problem: Problem, variants: Sequence[Variant] = KERNELS
+) -> dict[str, Contender]:
+    """Return who can compute an operation: our kernels, and torch in both orders of memory."""
+    found: dict[str, Contender] = {}
+    for variant in variants:
+        if can_run(variant, operation, problem):
+            found[variant] = _with(variant, operation, problem)
+    found["torch NCHW"] = _with("torch", operation, problem)
+    found["torch NHWC"] = _with("torch", operation, problem)
+    return found
+
+
+def compiled_contenders(problem: Problem) -> dict[str, Contender]:
+    """Return torch's own convolution as its compiler makes it, forward only."""
+    height, width = problem.padding[::2]
+
+    def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return functional.conv2d(
+            x, weight, bias, problem.stride, (height, width), problem.dilation, problem.channels
+        )
+
+    return {
+        "torch.compile": torch.compile(convolve, fullgraph=True, dynamic=False),
+        "torch.compile max-autotune": torch.compile(
+            convolve, fullgraph=True, dynamic=False, mode="max-autotune-no-cudagraphs"
+        ),
+    }
+
+
+def _with(variant: str, operation: Operation, problem: Problem) -> Contender:
+    return lambda *tensors: run_variant(variant, operation, problem, *tensors)
+
+
+def bench(
+    operation: Operation, problem: Problem, *, variants: Sequence[Variant] = KERNELS
+) -> Iterator[Timing]:
+    """Time every contender on a problem, and a copy of its input.
+
+    Args:
+        operation: Forward or one of the gradients.
+        problem: What to compute.
+        variants: Which of our kernels contend.
+
+    Yields:
+        A timing for each.
+    """
+    sets = _input_sets(operation, problem)
+    yield _timed("copy", operation, problem, _copy, sets)
+    for name, contender in contenders(operation, problem, variants).items():
+        inputs = sets
+        if name.startswith("torch"):
+            kind = torch.channels_last if name == "torch NHWC" else torch.contiguous_format
+            inputs = [_in_order(tensors, kind) for tensors in sets]
+        yield _timed(name, operation, problem, contender, inputs)
+
+
+def bench_compilers(problem: Problem) -> Iterator[Timing]:
+    """Time torch's compiler, forward; it takes seconds to minutes to compile."""
+    sets = _input_sets("forward", problem)
+    for name, contender in compiled_contenders(problem).items():
+        yield _timed(name, "forward", problem, contender, sets)
+
+
+def _copy(first: Tensor, *_: Tensor) -> Tensor:
+    return first.clone()
+
+
+def _in_order(tensors: tuple[Tensor, ...], kind: torch.memory_format) -> tuple[Tensor, ...]:
+    return tuple(t.contiguous(memory_format=kind) if t.dim() == 4 else t for t in tensors)
+
+
+def _input_sets(operation: Operation, problem: Problem) -> list[tuple[Tensor, ...]]:
+    cache = torch.cuda.get_device_properties("cuda").L2_cache_size
+    beyond_cache = math.ceil(_CACHES * cache / problem.bytes)
+    count = min(max(_FEWEST_CALLS, beyond_cache), _MOST_CALLS)
+    first = random_tensors(problem, operation, device="cuda")
+    return [first, *(tuple(t.clone() for t in first) for _ in range(count - 1))]
+
+
+def _timed(
+    name: str,
+    operation: Operation,
+    problem: Problem,
+    contender: Contender,
+    sets: list[tuple[Tensor, ...]],
+) -> Timing:
+    # whatever a contender raises is a result: others still run
+    try:
+        samples = time_calls(contender, sets)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        torch.cuda.synchronize()
+        return Timing(operation=operation, problem=problem, contender=name, failure=reason)
+    return Timing(operation=operation, problem=problem, contender=name, samples_s=samples)
+
+
+def time_calls(contender: Contender, sets: list[tuple[Tensor, ...]]) -> tuple[float, ...]:
+    """Return seconds per call of a contender, one for each replay of a graph of calls."""
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(2):
+            contender(*sets[0])
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        # kept, so that no two calls write to the same memory
+        outputs = [contender(*tensors) for tensors in sets]
+    for _ in range(_WARM_UPS):
+        graph.replay()
+    events = [(_event(), _event()) for _ in range(_REPLAYS)]
+    for start, end in events:
+        start.record()
+        graph.replay()
+        end.record()
+    torch.cuda.synchronize()
+    return tuple(1e-3 * start.elapsed_time(end) / len(outputs) for start, end in events)
+
+
+def _event() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+
+def origin() -> str:
+    """Return where and with what a measurement made now is made."""
+    import triton
+
+    name = torch.cuda.get_device_name()
+    return f"measured on {name}, torch {torch.__version__}, triton {triton.__version__}"
+
+
+def measured_choices(timings: list[Timing], *, origin: str) -> list[Choice]:
+    """Return an entry of the table of choices for each problem: what was fastest there.
+
+    torch counts in the order of memory of the problem only: what an input is in, it stays in.
+    """
+    found = []
+    for operation, problem in dict.fromkeys((t.operation, t.problem) for t in timings):
+        own = "torch NHWC" if problem.channels_last else "torch NCHW"
+        here = {
+            t.contender: t.median_s
+            for t in timings
+            if (t.operation, t.problem) == (operation, problem) and t.median_s is not None
+        }
+        fair = {name: here[name] for name in ("toeplitz", "direct", own) if name in here}
+        if fair:
+            fastest = min(fair, key=fair.__getitem__)
+            found.append(_entry(operation, problem, fastest, origin))
+    return found
+
+
+def _entry(operation: Operation, problem: Problem, fastest: str, origin: str) -> Choice:
+    taps, outputs = max(problem.kernel), max(problem.out_size)
+    planes = problem.batch * problem.channels
+    variants: dict[str, Variant] = {"toeplitz": "toeplitz", "direct": "direct"}
+    return Choice(
+        variant=variants.get(fastest, "torch"),
+        origin=origin,
+        operations=(operation,),
+        dtypes=(str(problem.dtype).removeprefix("torch."),),
+        taps=(taps, taps),
+        outputs=(outputs, outputs),
+        # fewer planes leave parts of the device idle, which changes who is fastest
+        planes=(planes // 2, 1 << 62),
+        plain=problem.is_plain,
+        channels_last=problem.channels_last,
+    )
+
+
+def chosen(operation: Operation, problem: Problem, timings: list[Timing]) -> Timing | None:
+    """Return the timing of what the table of choices runs for a problem."""
+    variant = choose(operation, problem).variant
+    own = "torch NHWC" if problem.channels_last else "torch NCHW"
+    name = own if variant == "torch" else variant
+    matching = (
+        t
+        for t in timings
+        if (t.operation, t.problem, t.contender) == (operation, problem, name) and t.median_s
+    )
+    return next(matching, None)
