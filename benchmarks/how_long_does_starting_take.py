@@ -17,6 +17,7 @@ COMMANDS = {
     # arguments: CPU seconds at most
     ("--help",): 0.2,
     ("schema",): 0.3,
+    ("check", REPORT, "--baseline", REPORT, "--gate", "latency:+20%", "--variant", "base"): 0.3,
     ("select", REPORT, "--budget", "latency<=1.5x"): 1.0,
 }
 

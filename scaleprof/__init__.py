@@ -14,17 +14,21 @@ if TYPE_CHECKING:
     from .profiler import profile as profile
     from .profiler import scale as scale
     from .profiler import select as select
+    from .records import Check as Check
     from .records import FoundKnobs as FoundKnobs
     from .records import Report as Report
     from .records import ScaledModel as ScaledModel
+    from .reports.comparison import check as check
 
 __version__ = "0.1.0"
 __all__ = [
+    "Check",
     "FoundKnobs",
     "Report",
     "ScaledModel",
     "ScaleprofError",
     "build",
+    "check",
     "count",
     "declare",
     "knobs",
@@ -34,10 +38,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Check": "records",
     "FoundKnobs": "records",
     "Report": "records",
     "ScaledModel": "records",
     "ScaleprofError": "errors",
+    "check": "reports.comparison",
     "declare": "models",
 }
 

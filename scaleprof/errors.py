@@ -6,6 +6,7 @@
     ├── InputError            2  what the user gave is wrong
     │   ├── ModelError           a model reference, its arguments, or the model itself
     │   ├── BudgetError          a budget that does not parse or makes no sense
+    │   ├── GateError            a gate that does not parse, or that no measurement could decide
     │   ├── RecipeError          a strategy, axis, factor or multiplier
     │   ├── ReportError          a file that is not a report, or a report too new to read
     │   ├── DeviceError          a device that is not there
@@ -42,6 +43,10 @@ class ModelError(InputError):
 
 class BudgetError(InputError):
     """A budget does not parse or bounds a quantity in a direction that makes no sense."""
+
+
+class GateError(InputError):
+    """A gate does not parse, makes no sense, or is finer than the noise."""
 
 
 class RecipeError(InputError):

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 COUNTS_SCHEMA = "scaleprof.counts/1"
 REPORT_SCHEMA = "scaleprof.report/1"
 KNOBS_SCHEMA = "scaleprof.knobs/1"
+CHECK_SCHEMA = "scaleprof.check/1"
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Factor = Annotated[float, Meta(gt=0)]
@@ -644,6 +645,121 @@ class Report(Record, frozen=True, kw_only=True):
             if variant.id == variant_id:
                 return variant
         raise KeyError(variant_id)
+
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+
+class CheckLine(Record, frozen=True, kw_only=True):
+    """One gate or budget on one variant: what it was, what it is, and the verdict.
+
+    Attributes:
+        report: Path of the report, or its number among those given as records.
+        model: Reference of the model that was scaled.
+        variant: Identifier of the variant.
+        kind: ``gate`` (against the baseline) or ``budget`` (a bound).
+        rule: The gate or budget as the user wrote it.
+        metric: The quantity, for example ``latency.p50``.
+        bound: Whether `now` must stay at or below `limit`, or at or above it.
+        limit: In base units; None when it rests on a value that is unknown.
+        baseline: Value in base units in the baseline, or of the report's base for a relative
+            budget; None for an absolute budget, and when unknown.
+        now: Value in base units in the report; None when unknown. A latency is the geometric mean
+            over worker processes of the percentile in each.
+        change: `now` over `baseline`, less one; None when there is no baseline or it is 0.
+        change_interval: Confidence interval of the change; None for what is exact or unknown.
+        now_interval: Confidence interval of `now`, where an absolute budget is decided by it.
+        verdict: The verdict.
+        reason: Why it is inconclusive, or what to know about a verdict.
+        processes: Worker processes behind the reference and `now`; None for what is exact.
+        more_processes: About how many more worker processes in each report would decide; None when
+            it is decided, or more of them would not help.
+    """
+
+    report: str
+    model: str
+    variant: str
+    kind: Literal["gate", "budget"]
+    rule: str
+    metric: str
+    bound: Literal["<=", ">="]
+    limit: float | None = None
+    baseline: float | None = None
+    now: float | None = None
+    change: float | None = None
+    change_interval: tuple[float, float] | None = None
+    now_interval: tuple[float, float] | None = None
+    verdict: Verdict = "inconclusive"
+    reason: str | None = None
+    processes: tuple[int, int] | None = None
+    more_processes: int | None = None
+
+
+class CountChange(Record, frozen=True, kw_only=True):
+    """One counted quantity that is not what it was.
+
+    Attributes:
+        quantity: Name of the field of `Cost`, `OperatorCost` or `ModuleCost`.
+        baseline: Its value in the baseline; None where it was not there.
+        now: Its value in the report; None where it is not there.
+    """
+
+    quantity: str
+    baseline: int | None
+    now: int | None
+
+
+class PartChange(Record, frozen=True, kw_only=True):
+    """An operator or a module whose costs are not what they were.
+
+    Attributes:
+        name: Name of the operator, or path of the module.
+        counts: What changed.
+    """
+
+    name: str
+    counts: tuple[CountChange, ...]
+
+
+class GraphChange(Record, frozen=True, kw_only=True):
+    """A variant that needs something else than it did: another model, not only a slower one.
+
+    Attributes:
+        report: Path of the report.
+        variant: Identifier of the variant.
+        counts: What changed in its cost; empty where only single operators differ.
+        operators: Operators that changed, the largest change of MACs first.
+        modules: Modules that changed; None unless both reports hold costs by module.
+    """
+
+    report: str
+    variant: str
+    counts: tuple[CountChange, ...]
+    operators: tuple[PartChange, ...]
+    modules: tuple[PartChange, ...] | None = None
+
+
+class Check(Record, frozen=True, kw_only=True):
+    """What ``scaleprof check --json`` writes: reports held against gates and budgets.
+
+    Attributes:
+        verdict: ``fail`` if a line failed, else ``inconclusive`` if one is, else ``pass``.
+        lines: Every gate and budget on every variant that was asked for.
+        graphs: Variants whose counted graph changed.
+        differences: In what the environments differ, where that was allowed.
+        notes: What to know about the verdicts.
+        confidence: That all intervals together hold.
+        timed_lines: Lines with an interval, over which the chance of an error is divided.
+    """
+
+    schema: str = CHECK_SCHEMA
+    verdict: Verdict
+    lines: tuple[CheckLine, ...]
+    graphs: tuple[GraphChange, ...] = ()
+    differences: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    confidence: float = 0.95
+    timed_lines: int = 0
 
 
 Changed = TypeVar("Changed", bound=Struct)

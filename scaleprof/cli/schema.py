@@ -13,23 +13,25 @@ class Kind(StrEnum):
     counts = "counts"
     knobs = "knobs"
     scaled = "scaled"
+    check = "check"
 
 
 def schema(
     kind: Annotated[
-        Kind, typer.Argument(help="Of what --json writes: report, counts, knobs, scaled.")
+        Kind, typer.Argument(help="Of what --json writes: report, counts, knobs, scaled, check.")
     ] = Kind.report,
 ) -> None:
     """Print the JSON Schema of a report, or of what another command writes."""
     import msgspec
 
-    from ..records import Counts, FoundKnobs, Report, ScaledModel
+    from ..records import Check, Counts, FoundKnobs, Report, ScaledModel
 
     records = {
         Kind.report: Report,
         Kind.counts: Counts,
         Kind.knobs: FoundKnobs,
         Kind.scaled: ScaledModel,
+        Kind.check: Check,
     }
     record = records[kind]
     content = msgspec.json.encode(msgspec.json.schema(record))

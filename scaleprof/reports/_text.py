@@ -12,6 +12,14 @@ def plain(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def one_line(text: str) -> str:
+    """Return text from outside as one harmless line.
+
+    ``##[`` starts a command of GitHub Actions anywhere in a line of a log.
+    """
+    return plain(" ".join(text.split())).replace("##[", "## [")
+
+
 def recipe_name(variant: Variant) -> str:
     """Return a recipe's short name, for example ``dWr ×2.03``.
 

@@ -1,4 +1,4 @@
-"""Reports as JSON files: written whole or not at all, read with suspicion."""
+"""Reports as files: written whole or not at all, read with suspicion."""
 
 import contextlib
 import os
@@ -103,7 +103,23 @@ def write_json(record: Any, path: str) -> None:
     Raises:
         InputError: If the file cannot be written.
     """
-    content = msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+    _write(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n", path)
+
+
+def write_text(text: str, path: str) -> None:
+    """Write text in UTF-8; the file appears whole, or stays as it was.
+
+    Args:
+        text: The text.
+        path: File to write, or ``-`` for standard output.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    _write(text.encode("utf-8", errors="replace"), path)
+
+
+def _write(content: bytes, path: str) -> None:
     if path == "-":
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()

@@ -13,7 +13,9 @@ from jsonschema import Draft202012Validator
 from scaleprof.records import InputSpec, replace
 from scaleprof.reports import write_json
 
-COMMANDS = ("profile", "select", "build", "count", "knobs", "scale", "kernels", "schema")
+COMMANDS = (
+    "profile", "select", "build", "check", "count", "knobs", "scale", "kernels", "schema",
+)  # fmt: skip
 NETS = str(Path(__file__).parents[1] / "models" / "nets.py")
 
 
@@ -233,7 +235,7 @@ def test_a_missing_extra_says_how_to_install_it(tmp_path):
 
 
 def test_schemas_are_valid_and_versioned():
-    for kind in ("report", "counts"):
+    for kind in ("report", "counts", "check"):
         schema = json.loads(run("schema", kind).stdout)
         Draft202012Validator.check_schema(schema)
         assert f"scaleprof.{kind}/1" in json.dumps(schema)

@@ -1,0 +1,127 @@
+"""``scaleprof check``: hold reports against a baseline and against budgets, in CI."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..records import Check
+
+_STATUS = {"pass": 0, "fail": 1, "inconclusive": 3}
+
+
+def check(
+    reports: Annotated[
+        list[str],
+        typer.Argument(metavar="REPORT...", help="Reports to check; - for standard input."),
+    ],
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="Report to compare with; one for each model."),
+    ] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GATE",
+            help="How far a quantity may move: latency.p50:+5%, memory.planned:+0, macs:-5% (must "
+            "improve); repeatable.",
+        ),
+    ] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BOUND", help="A bound such as latency<=5ms; repeatable."),
+    ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="A variant, base or all; the selected variant, else the base."
+        ),
+    ] = None,
+    allow_different: Annotated[
+        bool,
+        typer.Option(
+            "--allow-different", help="Compare reports of different devices, versions or settings."
+        ),
+    ] = False,
+    json: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Write JSON here; - for standard output.")
+    ] = None,
+    markdown: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Write Markdown here; - for standard output."),
+    ] = None,
+) -> None:
+    """Gate REPORTs: exit with 0 if all pass, 1 if one fails, 3 if one cannot be decided."""
+    from ..errors import ScaleprofError
+    from ..reports import check_writable
+    from ..reports.comparison import check as hold
+    from ..reports.comparison import read_settings
+
+    _refuse_two_on_stdout(json, markdown)
+    for path in (json, markdown):
+        check_writable(path)
+    try:
+        settings = read_settings()
+        checked = hold(
+            reports,
+            baseline=tuple(baseline or settings.baselines),
+            gates=tuple(gate or settings.gates),
+            budgets=tuple(budget or settings.budgets),
+            variant=variant or settings.variant,
+            allow_different=allow_different,
+        )
+    except ScaleprofError as error:
+        _annotate_error(error)
+        raise
+    _write(checked, json, markdown)
+    _tell_github(checked)
+    raise typer.Exit(_STATUS[checked.verdict])
+
+
+def _refuse_two_on_stdout(json: str | None, markdown: str | None) -> None:
+    if json == markdown == "-":
+        from ..errors import InputError
+
+        raise InputError(
+            "`--json` and `--markdown` cannot both write to standard output",
+            hint="give one of them a path",
+        )
+
+
+def _write(checked: "Check", json: str | None, markdown: str | None) -> None:
+    from ..reports import write_json, write_text
+    from ..reports.markdown import check_markdown
+    from ..reports.verdicts import check_text
+
+    if json:
+        write_json(checked, json)
+    if markdown:
+        write_text(check_markdown(checked), markdown)
+    if "-" not in (json, markdown):
+        write_text(check_text(checked), "-")
+
+
+def _tell_github(checked: "Check") -> None:
+    """Annotate on standard error, which GitHub Actions reads too: standard output is for data."""
+    from ..reports.github import annotations, append_summary
+
+    trouble = append_summary(checked, os.environ)
+    if trouble:
+        typer.echo(f"warning: {trouble}", err=True)
+    if _in_github_actions():
+        sys.stdout.flush()
+        for annotation in annotations(checked):
+            typer.echo(annotation, err=True)
+
+
+def _annotate_error(error: Exception) -> None:
+    from ..reports.github import error_annotation
+
+    if _in_github_actions():
+        typer.echo(error_annotation(error), err=True)
+
+
+def _in_github_actions() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"

@@ -1,0 +1,213 @@
+"""How far apart fresh processes are, and what interval follows for a value or a ratio.
+
+The worker process is the unit of replication: samples of one process share its memory layout,
+its clocks and its neighbours, so that a thousand of them say little about the next process. Each
+process therefore counts as one value, the logarithm of its own percentile, and all variants that
+were measured in several processes of one kind tell together how far those scatter.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+
+from ...selection import BETWEEN_PROCESSES
+
+# the recorded spread of another machine counts like three observed degrees of freedom: it carries
+# reports of one or two processes, and gives way to what a report with a dozen of them shows
+PRIOR_DEGREES = 3
+# processes per report beyond which nobody waits for a gate; what they could not tell is noise
+MOST_PROCESSES = 20
+# the number of processes that would decide is looked for up to here
+_SEARCHED = 1000
+_BISECTIONS = 60
+# beyond it the quantile hardly falls (1.972 at 200, 1.960 at infinity), and the sum grows long
+_MOST_DEGREES = 200
+_LARGEST_LOG = 600.0
+_Z95 = NormalDist().inv_cdf(0.975)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """One percentile of one variant.
+
+    Attributes:
+        logs: Logarithm of the percentile in each worker process.
+        within: Standard error of the logarithm that the samples themselves show.
+    """
+
+    logs: tuple[float, ...]
+    within: float
+
+    @property
+    def centre(self) -> float:
+        """Mean of the logarithms."""
+        return math.fsum(self.logs) / len(self.logs)
+
+    @property
+    def value(self) -> float:
+        """Geometric mean over processes, in base units."""
+        return bounded_exp(self.centre)
+
+    @property
+    def processes(self) -> int:
+        """Worker processes."""
+        return len(self.logs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """Scatter of fresh processes.
+
+    Attributes:
+        spread: Standard deviation of the logarithm between processes.
+        degrees: Degrees of freedom behind it.
+        confidence: Of one interval, two-sided.
+        most: Processes per report beyond which no more would come; 1 if more of them make the
+            value no surer.
+    """
+
+    spread: float
+    degrees: int
+    confidence: float
+    most: int = MOST_PROCESSES
+
+    def half_width(self, timings: Sequence[Timing], *, more: int = 0) -> float:
+        """Return half the interval of a timing, or of the ratio of two, in logarithms.
+
+        Args:
+            timings: One, or two independent ones.
+            more: Processes to imagine in addition, for each.
+        """
+        variance = sum(
+            self.spread**2 / (timing.processes + more)
+            + timing.within**2 * timing.processes / (timing.processes + more)
+            for timing in timings
+        )
+        degrees = self.degrees + more * len(timings)
+        return student_quantile(self.confidence, degrees) * math.sqrt(variance)
+
+    def floor(self, timings: Sequence[Timing]) -> float:
+        """Return the smallest relative change that `most` processes could tell from none."""
+        fewest = min(timing.processes for timing in timings)
+        half = self.half_width(timings, more=max(0, self.most - fewest))
+        return bounded_exp(half) - 1
+
+    def processes_to_decide(self, timings: Sequence[Timing], gap: float) -> int | None:
+        """Return how many more processes for each timing make the half width less than a gap.
+
+        Args:
+            timings: One, or two independent ones.
+            gap: Distance between what is estimated and the limit, in logarithms.
+
+        Returns:
+            The number; None if it is beyond reason.
+        """
+        low, high = 0, _SEARCHED
+        if self.most == 1 or self.half_width(timings, more=high) >= gap:
+            return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.half_width(timings, more=middle) < gap:
+                high = middle
+            else:
+                low = middle
+        return high
+
+
+def bounded_exp(logarithm: float) -> float:
+    """Return the exponential, bounded where a report from elsewhere would make it overflow."""
+    return math.exp(min(logarithm, _LARGEST_LOG))
+
+
+def noise_of(timings: Iterable[Timing], *, confidence: float) -> Noise:
+    """Estimate the scatter between processes from everything that was measured in several.
+
+    The variance is the mean of the recorded one (`scaleprof.selection.BETWEEN_PROCESSES`) and of
+    the observed ones, weighted by degrees of freedom.
+
+    Args:
+        timings: The same percentile of many variants.
+        confidence: Of one interval, two-sided.
+    """
+    squares, degrees = PRIOR_DEGREES * BETWEEN_PROCESSES**2, PRIOR_DEGREES
+    for timing in timings:
+        squares += math.fsum((log - timing.centre) ** 2 for log in timing.logs)
+        degrees += timing.processes - 1
+    return Noise(spread=math.sqrt(squares / degrees), degrees=degrees, confidence=confidence)
+
+
+def timing_of(samples: Sequence[float], processes: Sequence[int], rank: int) -> Timing | None:
+    """Return a percentile by process; None if no process has the samples that it needs.
+
+    Args:
+        samples: Latencies of all processes, in the order of the processes.
+        processes: How many of them are of each process.
+        rank: 50, 90 or 99.
+    """
+    logs, begin = [], 0
+    for count in processes:
+        value = _percentile(samples[begin : begin + count], rank)
+        begin += count
+        if value is not None:
+            logs.append(math.log(value))
+    return Timing(logs=tuple(logs), within=_within(samples, rank)) if logs else None
+
+
+def _percentile(samples: Sequence[float], rank: int) -> float | None:
+    """Percentile at position (n+1)·rank/100, whose expected share does not depend on n."""
+    ordered = sorted(samples)
+    position = (len(ordered) + 1) * rank / 100 - 1
+    if not 0 <= position <= len(ordered) - 1:
+        return None
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (position - below) * (ordered[above] - ordered[below])
+
+
+def _within(samples: Sequence[float], rank: int) -> float:
+    """Standard error of the logarithm of a percentile by order statistics."""
+    ordered, share = sorted(samples), rank / 100
+    middle = len(ordered) * share
+    reach = _Z95 * math.sqrt(middle * (1 - share))
+    low = max(0, math.floor(middle - reach) - 1)
+    high = min(len(ordered) - 1, math.ceil(middle + reach))
+    return (math.log(ordered[high]) - math.log(ordered[low])) / (2 * _Z95)
+
+
+@lru_cache(maxsize=4096)
+def student_quantile(confidence: float, degrees: int) -> float:
+    """Return the two-sided quantile of Student's t.
+
+    Args:
+        confidence: Probability between minus and plus the quantile.
+        degrees: Degrees of freedom, at least 1.
+
+    Examples:
+        >>> round(student_quantile(0.95, 10), 3)
+        2.228
+    """
+    degrees = min(degrees, _MOST_DEGREES)
+    low, high = 0.0, 1.0
+    while _student_central(high, degrees) < confidence:
+        low, high = high, 2 * high
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        if _student_central(middle, degrees) < confidence:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _student_central(t: float, degrees: int) -> float:
+    """P(-t < T < t) for whole degrees of freedom: Abramowitz & Stegun 26.7.3 and 26.7.4."""
+    angle = math.atan2(t, math.sqrt(degrees))
+    sine, cosine_squared = math.sin(angle), math.cos(angle) ** 2
+    odd = degrees % 2
+    term, total = (math.cos(angle), 0.0) if odd else (1.0, 0.0)
+    for k in range(1, degrees // 2 + 1):
+        total += term
+        term *= cosine_squared * (2 * k / (2 * k + 1) if odd else (2 * k - 1) / (2 * k))
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total

@@ -1,0 +1,77 @@
+"""Settings of a check that a repository keeps in a file.
+
+In ``scaleprof.toml`` of the working directory, or under ``tool.scaleprof`` in ``pyproject.toml``::
+
+    [check]
+    gates = ["latency.p50:+5%", "memory.planned:+0"]
+    budgets = ["latency<=5ms"]
+    variant = "base"
+    baseline = "main.json"
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...errors import InputError
+
+# where both hold the table, the first is taken
+_FILES = (("scaleprof.toml", ("check",)), ("pyproject.toml", ("tool", "scaleprof", "check")))
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a file says of a check; flags win.
+
+    Attributes:
+        gates: Gates, as in ``--gate``.
+        budgets: Budgets, as in ``--budget``.
+        variant: As ``--variant``.
+        baseline: Path, or paths, as ``--baseline``; relative to the file.
+    """
+
+    gates: tuple[str, ...] = ()
+    budgets: tuple[str, ...] = ()
+    variant: str | None = None
+    baseline: str | tuple[str, ...] = ()
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """All baselines."""
+        return (self.baseline,) if isinstance(self.baseline, str) else self.baseline
+
+
+def read_settings(folder: Path | None = None) -> Settings:
+    """Read the settings of a folder; empty ones if it has none.
+
+    Args:
+        folder: Where the files are; None is the working directory.
+
+    Raises:
+        InputError: If a file is not TOML, or its table has other keys or values of other types.
+    """
+    for name, keys in _FILES:
+        path = (folder or Path()) / name
+        table = _table(path, keys) if path.is_file() else None
+        if table is None:
+            continue
+        try:
+            return msgspec.convert(table, Settings)
+        except msgspec.ValidationError as error:
+            raise InputError(
+                f"`{name}`: [{'.'.join(keys)}]: {error}",
+                hint="it takes gates and budgets (lists of strings), variant and baseline",
+            ) from None
+    return Settings()
+
+
+def _table(path: Path, keys: tuple[str, ...]) -> Any:
+    """Return the table under nested keys; None if there is none."""
+    try:
+        found: Any = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"cannot read `{path.name}`: {error}", hint="check its syntax") from None
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found

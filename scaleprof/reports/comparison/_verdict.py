@@ -1,0 +1,182 @@
+"""The verdict on one line: exact values by comparison, timings by the interval of their ratio.
+
+A line passes if the whole interval is on the right side of its limit, fails if the whole of it is
+on the wrong side, and is inconclusive otherwise. The verdict and the interval that is shown agree.
+"""
+
+import math
+from fractions import Fraction
+
+from ...errors import GateError
+from ...records import CheckLine, Verdict, replace
+from ...selection import METRICS
+from ...units import format_quantity
+from .._text import one_line
+from ._cases import Case
+from ._evidence import Evidence
+from ._gate import Gate
+from ._noise import Noise, Timing, bounded_exp
+
+# what users and reports from elsewhere may ask for need not fit into a float
+_LARGEST = 10**300
+
+
+def line_of(case: Case, noise: Noise | None) -> CheckLine:
+    """Judge one case.
+
+    Args:
+        case: The case.
+        noise: Scatter of its metric, where an interval decides.
+
+    Raises:
+        GateError: If the threshold of a gate is below the noise floor.
+    """
+    line = _known(case)
+    if case.problem is not None:
+        return replace(line, reason=case.problem)
+    if not case.is_timed:
+        return _exact(case, line)
+    assert noise is not None
+    assert case.current is not None
+    assert case.current.timing is not None
+    if case.reference is None:
+        return _bounded(line, case.current.timing, noise)
+    assert case.reference.timing is not None
+    return _compared(case, line, case.reference.timing, case.current.timing, noise)
+
+
+def _known(case: Case) -> CheckLine:
+    """Return the line without a verdict."""
+    baseline, now = _value(case.reference), _value(case.current)
+    return CheckLine(
+        report=case.now.name,
+        model=case.now.report.base.model,
+        variant=case.variant,
+        kind="gate" if isinstance(case.rule, Gate) else "budget",
+        rule=case.rule.text,
+        metric=case.rule.metric,
+        bound=case.rule.bound,
+        limit=_limit(case, baseline),
+        baseline=baseline,
+        now=now,
+        change=_change(baseline, now),
+    )
+
+
+def _change(baseline: float | None, now: float | None) -> float | None:
+    if not baseline or now is None:
+        return None
+    change = now / baseline - 1
+    return change if math.isfinite(change) else None
+
+
+def _value(found: Evidence | None) -> float | None:
+    return None if found is None else found.value
+
+
+def _limit(case: Case, baseline: float | None) -> float | None:
+    if isinstance(case.rule, Gate):
+        if baseline is None:
+            return None
+        return float(min(case.rule.limit(Fraction(baseline)), Fraction(_LARGEST)))
+    if case.rule.relative is not None and baseline is None:
+        return None
+    return case.rule.limit_for(baseline)
+
+
+def _exact(case: Case, line: CheckLine) -> CheckLine:
+    """Compare exactly: the limit of a gate is not rounded to a float."""
+    assert line.now is not None
+    limit: Fraction | float | None = line.limit
+    if isinstance(case.rule, Gate):
+        assert line.baseline is not None
+        limit = case.rule.limit(Fraction(line.baseline))
+    assert limit is not None
+    held = line.now <= limit if line.bound == "<=" else line.now >= limit
+    return replace(line, verdict="pass" if held else "fail")
+
+
+def _bounded(line: CheckLine, now: Timing, noise: Noise) -> CheckLine:
+    """Hold a timing against an absolute budget."""
+    assert line.limit is not None
+    limit, half = math.log(line.limit), noise.half_width([now])
+    line = replace(
+        line,
+        now_interval=(bounded_exp(now.centre - half), bounded_exp(now.centre + half)),
+        processes=(0, now.processes),
+    )
+    return _decide(line, [now], noise, centre=now.centre, limit=limit)
+
+
+def _compared(
+    case: Case, line: CheckLine, baseline: Timing, now: Timing, noise: Noise
+) -> CheckLine:
+    """Hold a timing against another one."""
+    assert line.limit is not None
+    half, change = noise.half_width([baseline, now]), now.centre - baseline.centre
+    allowed = _allowed(case, baseline.value)
+    if allowed <= 0:
+        raise GateError(
+            f"gate `{line.rule}` asks for less than nothing of variant `{one_line(line.variant)}`",
+            hint=f"write {line.metric}:-5%",
+        )
+    if isinstance(case.rule, Gate):
+        _refuse_finer_than_noise(line, abs(allowed - 1), noise.floor([baseline, now]))
+    line = replace(
+        line,
+        change_interval=(bounded_exp(change - half) - 1, bounded_exp(change + half) - 1),
+        processes=(baseline.processes, now.processes),
+    )
+    return _decide(line, [baseline, now], noise, centre=change, limit=math.log(allowed))
+
+
+def _allowed(case: Case, baseline: float) -> float:
+    """Return the limit over the baseline."""
+    if isinstance(case.rule, Gate):
+        ratio = case.rule.limit(Fraction(baseline)) / Fraction(baseline)
+        return float(min(ratio, Fraction(_LARGEST)))
+    assert case.rule.relative is not None
+    return case.rule.relative
+
+
+def _refuse_finer_than_noise(line: CheckLine, threshold: float, floor: float) -> None:
+    if threshold >= floor:
+        return
+    # a threshold that the hint proposes is shown with one digit, and must still be above the floor
+    enough = math.ceil(1000 * floor) / 10
+    sign = "-" if line.rule.partition(":")[2].strip().startswith("-") else "+"
+    where = one_line(line.variant)
+    raise GateError(
+        f"gate `{line.rule}` allows {threshold:.2%} on variant `{where}`, below the noise "
+        f"floor of these two reports, {floor:.2%}",
+        hint=f"write {line.metric}:{sign}{enough:.1f}% or more, or measure on a quieter machine",
+    )
+
+
+def _decide(
+    line: CheckLine, timings: list[Timing], noise: Noise, *, centre: float, limit: float
+) -> CheckLine:
+    half = noise.half_width(timings)
+    verdict = _side(centre - half, centre + half, limit, line.bound)
+    if verdict != "inconclusive":
+        return replace(line, verdict=verdict)
+    more = noise.processes_to_decide(timings, abs(centre - limit))
+    return replace(line, reason=_undecided(more, line), more_processes=more)
+
+
+def _side(low: float, high: float, limit: float, bound: str) -> Verdict:
+    if bound == ">=":
+        low, high, limit = -high, -low, -limit
+    if high <= limit:
+        return "pass"
+    return "fail" if low > limit else "inconclusive"
+
+
+def _undecided(more: int | None, line: CheckLine) -> str:
+    assert line.limit is not None
+    limit = format_quantity(line.limit, METRICS[line.metric].dimension)
+    if more is None:
+        return f"the limit, {limit}, is inside the interval, and too near to decide"
+    where = "" if line.kind == "budget" else " in each report"
+    needed = f"{more} more {'process' if more == 1 else 'processes'}{where}"
+    return f"the limit, {limit}, is inside the interval; about {needed} would decide"

@@ -1,0 +1,73 @@
+"""A check as Markdown, for a pull request or the summary of a CI job.
+
+Text from a report is escaped: it cannot open a table cell, a link, an image or a tag, and it
+mentions nobody.
+"""
+
+import re
+from collections.abc import Iterator
+
+from ..records import Check, CheckLine, GraphChange
+from ._text import one_line
+from .verdicts import SHOWN_PARTS, change, counts_text, part_name, shown, summary
+
+_SPECIAL = re.compile(r"([\\`*_\[\]#|!~{}])")
+_MARKS = {"pass": "pass", "fail": "**fail**", "inconclusive": "inconclusive"}
+
+
+def escape(text: str) -> str:
+    """Return text from outside as one line that Markdown shows as it is."""
+    text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # an empty comment keeps a name from being mentioned
+    return _SPECIAL.sub(r"\\\1", text).replace("@", "@<!-- -->")
+
+
+def check_markdown(check: Check) -> str:
+    """Show a check as a table, with what changed of the models below it."""
+    return "\n".join(_lines(check)) + "\n"
+
+
+def _lines(check: Check) -> Iterator[str]:
+    yield f"### scaleprof {escape(summary(check))}"
+    yield ""
+    yield "| | report | variant | rule | baseline | now | change | limit | |"
+    yield "|---|---|---|---|--:|--:|--:|--:|---|"
+    for line in check.lines:
+        yield f"| {' | '.join(_cells(line))} |"
+    for graph in check.graphs:
+        yield ""
+        yield from _graph(graph)
+    notes = [*(f"conditions differ: {text}" for text in check.differences), *check.notes]
+    if notes:
+        yield ""
+    for note in notes:
+        yield f"- {escape(note)}"
+
+
+def _cells(line: CheckLine) -> tuple[str, ...]:
+    now = shown(line, line.now)
+    if line.now_interval is not None:
+        now = f"{now} ({' to '.join(shown(line, end) for end in line.now_interval)})"
+    return (
+        _MARKS[line.verdict],
+        escape(line.report),
+        escape(line.variant),
+        escape(line.rule),
+        "" if line.baseline is None else escape(shown(line, line.baseline)),
+        escape(now),
+        escape(change(line).removeprefix(", ")),
+        "unknown" if line.limit is None else escape(f"{line.bound} {shown(line, line.limit)}"),
+        escape(line.reason or ""),
+    )
+
+
+def _graph(graph: GraphChange) -> Iterator[str]:
+    totals = counts_text(graph.counts) or "its totals are the same"
+    name = f"{escape(graph.variant)} in {escape(graph.report)}"
+    yield f"The graph of {name} changed: {escape(totals)}"
+    yield ""
+    for title, parts in (("operator", graph.operators), ("module", graph.modules or ())):
+        for part in parts[:SHOWN_PARTS]:
+            yield f"- {title} {escape(part_name(part))}: {escape(counts_text(part.counts))}"
+        if len(parts) > SHOWN_PARTS:
+            yield f"- and {len(parts) - SHOWN_PARTS} more {title}s"
