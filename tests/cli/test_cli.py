@@ -333,3 +333,17 @@ def test_the_kernels_need_a_gpu_and_say_so(command):
 )
 def test_sizes_for_a_benchmark_are_checked_before_the_gpu(arguments, message):
     fails(run("kernels", "bench", *arguments), 2, message)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--resolution", "-64"), "must be positive, got -64"),
+        (("--set", "width=1j"), "is no number of 64 bits"),
+        (("--set", f"width={10**30}"), "is no number of 64 bits"),
+    ],
+)
+def test_values_that_nothing_can_be_scaled_to_are_refused(option, message):
+    done = run("scale", f"{NETS}:Net", "--input", "3x32x32", *option)
+    assert done.returncode == 2
+    assert message in done.stderr

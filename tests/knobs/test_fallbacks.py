@@ -69,6 +69,15 @@ def test_objects_that_a_builder_makes_itself_are_given_to_the_class():
     assert [layer.out_channels for layer in wider.stages] == [64, 128]
 
 
+def test_a_builder_that_edits_its_model_is_scaled_by_its_own_arguments():
+    knobs = knobs_of(f"{NETS}:edited", "3x16x16")
+    assert knobs.call.target.endswith(":edited")
+    assert knobs.axes["width"].arguments == ("width",)
+    # doubling the width of a net that keeps its stride is not the net without it
+    wider = resolve_factors(knobs, width=2.0)
+    assert 3.5 < wider.recipe.achieved_multiplier < 4.0
+
+
 def test_a_width_that_equals_the_image_is_not_turned_with_it():
     knobs = knobs_of(f"{NETS}:Shared(width=48)", "3x48x48")
     assert knobs.axes["resolution"].arguments == ("input",)
@@ -82,6 +91,17 @@ def test_declared_knobs_are_tried_and_nothing_else_is_looked_for(tmp_path, monke
     assert knobs.axes["width"].how == "declared"
     assert knobs.axes["depth"].reason == "it is not declared"
     assert resolve_factors(knobs, width=2.0).recipe.arguments == {"width": 64}
+
+
+def test_declared_multipliers_and_zeros_are_turned_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = ['width = ["multiplier"]', 'depth = ["blocks", "extra"]', 'inputs = ["3x16x16"]']
+    table = "\n".join([f'[models."{NETS}:Odd"]', *lines])
+    (tmp_path / "scaleprof.toml").write_text(table)
+    knobs = knobs_of(f"{NETS}:Odd")
+    assert 1.8 < knobs.axes["width"].flops_exponent < 2.0
+    deeper = resolve_factors(knobs, depth=2.0).recipe
+    assert (deeper.arguments["blocks"], deeper.arguments.get("extra", 0)) == (4, 0)
 
 
 def test_a_declared_name_that_is_no_number_is_an_error(tmp_path, monkeypatch):

@@ -371,3 +371,23 @@ def staged(**kwargs):
     """Makes the stages itself, whatever it is given."""
     kwargs["stages"] = [Breadth(16), Breadth(32)]
     return Staged(**kwargs)
+
+
+def edited(width=32):
+    """Changes what the class builds, by no argument of it."""
+    net = Shared(width=width, rounds=2)
+    net.stem.stride = (2, 2)
+    return net
+
+
+class Odd(nn.Module):
+    """Takes a multiplier below one, and a number of extra blocks that is zero."""
+
+    def __init__(self, multiplier=0.25, blocks=2, extra=0):
+        super().__init__()
+        width = round(128 * multiplier)
+        self.stem = nn.Conv2d(3, width, 1)
+        self.blocks = nn.Sequential(*(Residual(width) for _ in range(blocks + extra)))
+
+    def forward(self, x):
+        return self.blocks(self.stem(x))
