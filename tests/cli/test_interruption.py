@@ -22,7 +22,7 @@ def start(tmp_path):
         env=os.environ | {"NOTES": str(notes)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         # a shell that starts tests in the background has them ignore what interrupts
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     deadline = time.monotonic() + PATIENCE_S
     while not notes.exists() or len(notes.read_text().splitlines()) < 4:
