@@ -107,9 +107,15 @@ def _exported(module: str, value: Any) -> str | None:
     top, _, inside = module.partition(".")
     name = getattr(value, "__qualname__", None)
     package = sys.modules.get(top)
-    if not inside or not name or "." in name or getattr(package, name, None) is not value:
+    if not inside or not name or "." in name:
         return None
-    return f"{top}:{name}"
+    if getattr(package, name, None) is value:
+        return f"{top}:{name}"
+    # a package may export a function named like the module that it is from, which it then hides
+    parent, _, leaf = module.rpartition(".")
+    around = sys.modules.get(parent)
+    hidden = getattr(around, leaf, None) is not sys.modules.get(module)
+    return f"{parent}:{name}" if hidden and getattr(around, name, None) is value else None
 
 
 def _load_module(name: str) -> Any:

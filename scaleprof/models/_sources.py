@@ -13,7 +13,7 @@ from ..errors import MissingExtraError, ModelError
 from ..records import InputSpec
 from ._calls import ConstructorCall, encode_arguments
 from ._declared import Declaration, declaration_of
-from ._imports import import_target
+from ._imports import import_target, target_of
 from ._inputs import parse_inputs
 from ._reference import Reference
 
@@ -143,7 +143,7 @@ def _torchvision_model(reference: Reference) -> ResolvedModel:
         raise _unknown(reference.text, reference.name, models.list_models()) from None
     arguments, callables = encode_arguments(reference.arguments)
     call = ConstructorCall(
-        target=f"{builder.__module__}:{builder.__qualname__}",
+        target=target_of(builder),
         arguments=arguments,
         callables=callables,
     )

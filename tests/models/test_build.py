@@ -522,3 +522,13 @@ def test_sources_are_a_users_files_and_the_versions_of_what_they_bring(tmp_path,
     assert {"own_net.py", "beside_it.py"} <= set(found)
     # what an installed library lends is known by its version
     assert not any("site-packages" in file and file.endswith(".py") for file in own_sources(()))
+
+
+@pytest.mark.parametrize("name", ["alexnet", "resnet18", "mnasnet0_5"])
+def test_a_function_that_hides_its_module_can_be_pasted(name):
+    pytest.importorskip("torchvision")
+    imports, expression = render(resolve(f"torchvision:{name}").call)
+    space = {}
+    with torch.device("meta"):
+        exec("\n".join([*imports, f"net = {expression}"]), space)
+    assert isinstance(space["net"], nn.Module)
