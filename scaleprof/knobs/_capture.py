@@ -12,11 +12,10 @@ from torch import nn
 from ..errors import ModelError
 from ..models import (
     ConstructorCall,
-    as_keywords,
     build_module,
-    copied,
     encode_arguments,
     instance_arguments,
+    received,
     recorded_calls,
     target_of,
 )
@@ -96,11 +95,8 @@ def _recorder(
     @functools.wraps(original)
     def recorder(self: Any, *args: Any, **kwargs: Any) -> None:
         if type(self) is model_class and owner not in calls:
-            bound = signature.bind(self, *args, **kwargs)
-            bound.apply_defaults()
-            named = as_keywords(signature, bound.arguments) or {}
-            # copied before the constructor can change them
-            calls[owner] = {name: copied(value) for name, value in named.items()}
+            # before the constructor can change them
+            calls[owner] = received(signature, (self, *args), kwargs) or {}
         original(self, *args, **kwargs)
 
     return recorder

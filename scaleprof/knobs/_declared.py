@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -11,16 +10,17 @@ from ..models import (
     ConstructorCall,
     Declaration,
     decode_arguments,
-    encode_arguments,
     import_target,
 )
 from ..records import Axis
+from ._capture import storable
 from ._groups import Arguments, Group, Number
 from ._probe import Prober, scaled_by
 from ._resolution import INPUT, resolution_axis
 
 _HOW = "declared"
 _FACTORS = (2.0, 0.5)
+_NONE = Axis(status="none", reason="it is not declared")
 
 
 def declared_arguments(call: ConstructorCall) -> Arguments:
@@ -28,16 +28,7 @@ def declared_arguments(call: ConstructorCall) -> Arguments:
     signature = inspect.signature(import_target(call.target))
     bound = signature.bind_partial(**decode_arguments(call))
     bound.apply_defaults()
-    encoded: dict[str, Any] = {}
-    callables: tuple[str, ...] = ()
-    for name, value in bound.arguments.items():
-        try:
-            values, inside = encode_arguments({name: value})
-        except ModelError:
-            continue
-        encoded |= values
-        callables += inside
-    return Arguments(encoded, callables)
+    return storable(bound.arguments)
 
 
 def declared_axes(probe: Prober, declared: Declaration) -> dict[str, Axis]:
@@ -46,13 +37,12 @@ def declared_axes(probe: Prober, declared: Declaration) -> dict[str, Axis]:
     Raises:
         ModelError: If a name is not that of numbers among the arguments.
     """
-    none = Axis(status="none", reason="it is not declared")
     return {
         "width": _numbers(probe, declared.width),
         "depth": _numbers(probe, declared.depth),
         "resolution": _resolution(probe, declared.resolution),
-        "patch_size": none,
-        "kernel_size": none,
+        "patch_size": _NONE,
+        "kernel_size": _NONE,
     }
 
 
@@ -68,7 +58,7 @@ def _groups(probe: Prober, names: Sequence[str]) -> list[Group]:
 
 def _numbers(probe: Prober, names: Sequence[str]) -> Axis:
     if not names:
-        return Axis(status="none", reason="it is not declared")
+        return _NONE
     groups = _groups(probe, names)
     for factor in _FACTORS:
         built = probe.build({g.name: _at_least_one(g, scaled_by(g, factor)) for g in groups})
@@ -86,7 +76,7 @@ def _at_least_one(group: Group, values: Sequence[Number]) -> list[Number]:
 
 def _resolution(probe: Prober, names: Sequence[str]) -> Axis:
     if not names:
-        return Axis(status="none", reason="it is not declared")
+        return _NONE
     groups = _groups(probe, [name for name in names if name != INPUT])
     axis = resolution_axis(probe, [groups])
     return axis if axis.status == "none" else replace(axis, how=_HOW)

@@ -3,7 +3,7 @@
 Layers are built wider by interception; blocks that stand in a row of equals are repeated.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -11,7 +11,7 @@ from torch import nn
 from ..costs import count_module
 from ..models import ConstructorCall, build_module, deeper_call, wider_call
 from ..models.scaled import block_rows
-from ..records import Axis, Cost, InputSpec
+from ..records import Axis
 from ._groups import Group
 from ._probe import Prober, cast
 from ._same_shape import blocks_of_same_shape
@@ -47,13 +47,14 @@ def built(
     """Wrap a call where new values ask for wider layers or more blocks."""
     width, depth = (float(new[name][0]) if name in new else 1.0 for name in (LAYERS, BLOCKS))
     if width != 1.0:
-        call = with_wider_layers(call, axes["width"], width)
+        call = _with_wider_layers(call, axes["width"].base, width)
     return call if depth == 1.0 else deeper_call(call, depth, axes["depth"].base.get("blocks"))
 
 
-def with_wider_layers(call: ConstructorCall, width: Axis, factor: float) -> ConstructorCall:
-    """Wrap a call so that its layers are wider."""
-    return wider_call(call, factor, inputs=width.base["inputs"], outputs=width.base["outputs"])
+def _with_wider_layers(
+    call: ConstructorCall, base: Mapping[str, Any], factor: float
+) -> ConstructorCall:
+    return wider_call(call, factor, inputs=base["inputs"], outputs=base["outputs"])
 
 
 def layers_axis(probe: Prober, module: nn.Module) -> Axis | None:
@@ -66,23 +67,15 @@ def layers_axis(probe: Prober, module: nn.Module) -> Axis | None:
         "inputs": probe.inputs[0].shape[1],
         "outputs": outputs,
     }
-    axis = Axis(
+    exponents = _exponents(probe, lambda factor: _with_wider_layers(probe.call, base, factor))
+    if exponents is None or min(exponents) < _MIN_EXPONENT:
+        return None
+    return Axis(
         status="ok",
         arguments=(LAYERS,),
         base=base,
         how="no argument: the recipe calls scaleprof's own builder, which widens layers",
-    )
-    exponents = []
-    for factor in _FACTORS:
-        call = with_wider_layers(probe.call, axis, factor)
-        cost = _cost(call, probe.inputs, probe.dtype)
-        if cost is None:
-            return None
-        exponents.append(probe.exponent_of(cost, factor))
-    if min(exponents) < _MIN_EXPONENT:
-        return None
-    return Axis(
-        status="ok", arguments=axis.arguments, base=base, how=axis.how, flops_exponent=exponents[0]
+        flops_exponent=exponents[0],
     )
 
 
@@ -103,12 +96,9 @@ def blocks_axis(probe: Prober, module: nn.Module) -> Axis | None:
 
 
 def _depth_exponent(probe: Prober, blocks: Sequence[str] | None) -> float | None:
-    exponents = []
-    for factor in _FACTORS:
-        cost = _cost(deeper_call(probe.call, factor, blocks), probe.inputs, probe.dtype)
-        if cost is None:
-            return None
-        exponents.append(probe.exponent_of(cost, factor))
+    exponents = _exponents(probe, lambda factor: deeper_call(probe.call, factor, blocks))
+    if exponents is None:
+        return None
     # halving rows of two or three leaves one or two blocks of each: it is not held to the power,
     # and rows of one stay as they are
     fewest = -1e-9 if blocks is not None else 1e-9
@@ -135,8 +125,14 @@ def _outputs(module: nn.Module) -> int | None:
     return int(layers[-1].weight.shape[0]) if layers else None
 
 
-def _cost(call: ConstructorCall, inputs: Sequence[InputSpec], dtype: str) -> Cost | None:
-    try:
-        return count_module(cast(build_module(call, meta=True), dtype), inputs)
-    except Exception:  # channel counts in the code of a forward pass may not fit
-        return None
+def _exponents(probe: Prober, call_at: Callable[[float], ConstructorCall]) -> list[float] | None:
+    """Powers with which FLOPs grow at each factor; None if one of them does not build or run."""
+    exponents = []
+    for factor in _FACTORS:
+        try:
+            module = cast(build_module(call_at(factor), meta=True), probe.dtype)
+            cost = count_module(module, probe.inputs)
+        except Exception:  # channel counts in the code of a forward pass may not fit
+            return None
+        exponents.append(probe.exponent_of(cost, factor))
+    return exponents

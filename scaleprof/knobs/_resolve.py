@@ -56,12 +56,8 @@ def resolve_strategy(
     factors = strategy_factors(strategy, multiplier)
     nominal = {axis: getattr(factors, axis) for axis in ("depth", "width", "resolution")}
     _check_axes(knobs, strategy, axes)
-    best: Attempt | None = None
-    for attempt in attempts(knobs, strategy, factors):
-        if best is None or miss(knobs, attempt, multiplier) < miss(knobs, best, multiplier):
-            best = attempt
-        if miss(knobs, best, multiplier) < GOOD_ENOUGH:
-            break
+    tried = attempts(knobs, strategy, factors)
+    best = _nearest_attempt(knobs, tried, multiplier, enough=GOOD_ENOUGH)
     if best is None:
         raise RecipeError(
             f"strategy {strategy} at multiplier {multiplier:g}: no rounding of it builds and runs"
@@ -109,7 +105,8 @@ def resolve_factors(
     for rest in rests(knobs, factors, takes_up=False):
         whole = msgspec.structs.replace(rest, settings=dict(settings or {}))
         tried = itertools.islice(_nearest_widths(knobs, whole, width), _MAX_ROUNDINGS)
-        best = _nearest_attempt(knobs, tried, predicted_compute(knobs, nominal))
+        compute = predicted_compute(knobs, nominal)
+        best = _nearest_attempt(knobs, tried, compute, enough=ACCEPTABLE)
         if best is not None:
             _check_achieved(nominal, best.achieved)
             return _variant(knobs, "custom", factors.flops_multiplier, nominal, best)
@@ -130,14 +127,14 @@ def _check_achieved(nominal: Mapping[str, float], achieved: Mapping[str, float])
 
 
 def _nearest_attempt(
-    knobs: Knobs, attempts: Iterator[Attempt], multiplier: float
+    knobs: Knobs, tried: Iterator[Attempt], multiplier: float, *, enough: float
 ) -> Attempt | None:
-    """The first attempt near the predicted compute, or else the nearest: models round too."""
+    """The first attempt near enough to a compute multiplier, or else the nearest."""
     best: Attempt | None = None
-    for attempt in attempts:
+    for attempt in tried:
         if best is None or miss(knobs, attempt, multiplier) < miss(knobs, best, multiplier):
             best = attempt
-        if miss(knobs, best, multiplier) < ACCEPTABLE:
+        if miss(knobs, best, multiplier) < enough:
             break
     return best
 

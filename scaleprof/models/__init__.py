@@ -21,8 +21,7 @@ from ._inputs import parse_input as parse_input
 from ._inputs import parse_inputs as parse_inputs
 from ._inputs import with_dtype as with_dtype
 from ._instances import instance_arguments as instance_arguments
-from ._recorded import as_keywords as as_keywords
-from ._recorded import copied as copied
+from ._recorded import received as received
 from ._recorded import recorded_calls as recorded_calls
 from ._reference import Reference as Reference
 from ._reference import parse_reference as parse_reference

@@ -50,7 +50,7 @@ def _containers(module: nn.Module) -> list[nn.Module]:
 
 
 def _runs(container: nn.Module) -> list[Run]:
-    kinds = [_kind(child) for child in container._modules.values() if child is not None]
+    kinds = [kind_of(child) for child in container._modules.values() if child is not None]
     runs, start = [], 0
     while start < len(kinds):
         run = _run_at(kinds, start)
@@ -71,7 +71,8 @@ def _run_at(kinds: Sequence[Any], start: int) -> Run | None:
     return None
 
 
-def _kind(module: nn.Module) -> tuple[type, tuple[tuple[int, ...], ...]]:
+def kind_of(module: nn.Module) -> tuple[type, tuple[tuple[int, ...], ...]]:
+    """What equal blocks have in common: their class and the shapes of their weights."""
     return type(module), tuple(tuple(p.shape) for p in module.parameters())
 
 

@@ -42,12 +42,8 @@ def _recorder(cls: type) -> Callable[..., None]:
 
     @functools.wraps(original)
     def recorder(self: Any, *args: Any, **kwargs: Any) -> None:
-        keywords = None
-        if type(self) is cls:
-            bound = signature.bind(self, *args, **kwargs)
-            bound.apply_defaults()
-            # copied before the constructor can change them
-            keywords = _copied(as_keywords(signature, bound.arguments))
+        # before the constructor can change them
+        keywords = received(signature, (self, *args), kwargs) if type(self) is cls else None
         original(self, *args, **kwargs)
         if keywords is not None and hasattr(self, "__dict__"):
             self.__dict__[_KEPT] = keywords
@@ -55,12 +51,17 @@ def _recorder(cls: type) -> Callable[..., None]:
     return recorder
 
 
-def as_keywords(signature: inspect.Signature, arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """Bound arguments by keyword: without ``self``, and with ``**kwargs`` spread out.
+def received(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Copies of what a method receives, defaults included, by keyword and without ``self``.
 
     Returns:
         None if some can only be given by position.
     """
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    arguments = bound.arguments
     named: dict[str, Any] = {}
     for i, (name, parameter) in enumerate(signature.parameters.items()):
         if i == 0:
@@ -72,14 +73,10 @@ def as_keywords(signature: inspect.Signature, arguments: dict[str, Any]) -> dict
             named |= arguments[name]
         else:
             named[name] = arguments[name]
-    return named
+    return {name: _copied(value) for name, value in named.items()}
 
 
-def _copied(keywords: dict[str, Any] | None) -> dict[str, Any] | None:
-    return None if keywords is None else {name: copied(v) for name, v in keywords.items()}
-
-
-def copied(value: Any) -> Any:
+def _copied(value: Any) -> Any:
     """Copy what a constructor could change; what cannot be copied is kept as it is."""
     if callable(value) and not isinstance(value, functools.partial):
         return value

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..scaling import scale_depths
+from ._blocks import kind_of
 
 BETWEEN = ".."
 """Between the first and the last child of a container that form one block: ``features.8..9``."""
@@ -67,8 +68,7 @@ def rows_of(module: nn.Module, names: Sequence[str]) -> list[list[str]]:
 
 
 def _kind(module: nn.Module, name: str) -> tuple[object, ...]:
-    parts = [module.get_submodule(path) for path in members(module, name)]
-    return tuple((type(part), tuple(tuple(p.shape) for p in part.parameters())) for part in parts)
+    return tuple(kind_of(module.get_submodule(path)) for path in members(module, name))
 
 
 def _add(module: nn.Module, name: str, copies: int) -> None:
