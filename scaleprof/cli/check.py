@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ._arguments import Json
+
 if TYPE_CHECKING:
     from ..records import Check
 
@@ -45,9 +47,7 @@ def check(
             "--allow-different", help="Compare reports of different devices, versions or settings."
         ),
     ] = False,
-    json: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Write JSON here; - for standard output.")
-    ] = None,
+    json: Json = None,
     markdown: Annotated[
         str | None,
         typer.Option(metavar="PATH", help="Write Markdown here; - for standard output."),

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ._arguments import Json
 from ._console import print_data, progress_bar
 
 COUNT_FAILED = 1
@@ -16,9 +17,7 @@ def count(
             metavar="MODEL...", help="timm:NAME, 'timm:*', pkg.mod:callable, file.py:callable."
         ),
     ],
-    json: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Write JSON here; - for standard output.")
-    ] = None,
+    json: Json = None,
     input: Annotated[  # noqa: A002 - the option is --input
         list[str] | None,
         typer.Option(

@@ -4,7 +4,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import nn
@@ -17,6 +17,7 @@ from ..models import (
     instance_arguments,
     received,
     recorded_calls,
+    replaced_constructors,
     target_of,
 )
 from ._groups import Arguments
@@ -73,18 +74,12 @@ def _may_be_recorded(value: Any) -> bool:
     return not (plain or inspect.isroutine(value)) and written and hasattr(value, "__dict__")
 
 
-@contextmanager
-def _recording(model_class: type, calls: dict[type, Bound]) -> Iterator[None]:
+def _recording(model_class: type, calls: dict[type, Bound]) -> AbstractContextManager[None]:
     owners = [c for c in model_class.__mro__ if issubclass(c, nn.Module) and "__init__" in vars(c)]
-    owners = [owner for owner in owners if owner is not nn.Module]
-    originals = {owner: vars(owner)["__init__"] for owner in owners}
-    for owner, original in originals.items():
-        setattr(owner, "__init__", _recorder(owner, original, model_class, calls))  # noqa: B010
-    try:
-        yield
-    finally:
-        for owner, original in originals.items():
-            setattr(owner, "__init__", original)  # noqa: B010
+    originals = {owner: vars(owner)["__init__"] for owner in owners if owner is not nn.Module}
+    return replaced_constructors(
+        {owner: _recorder(owner, init, model_class, calls) for owner, init in originals.items()}
+    )
 
 
 def _recorder(

@@ -10,6 +10,7 @@ from ._calls import decode_arguments as decode_arguments
 from ._calls import encode_arguments as encode_arguments
 from ._calls import render as render
 from ._calls import variant_id as variant_id
+from ._constructors import replaced_constructors as replaced_constructors
 from ._declared import Declaration as Declaration
 from ._declared import declarations_text as declarations_text
 from ._declared import declare as declare

@@ -6,10 +6,12 @@ object it makes keeps them, so that the object can be stored and pasted as that 
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from copy import deepcopy
 from typing import Any
+
+from ._constructors import replaced_constructors
 
 _KEPT = "_scaleprof_call"
 
@@ -20,20 +22,9 @@ def recorded_call(value: Any) -> dict[str, Any] | None:
     return kept
 
 
-@contextmanager
-def recorded_calls(classes: Iterable[type]) -> Iterator[None]:
+def recorded_calls(classes: Iterable[type]) -> AbstractContextManager[None]:
     """Record how objects of these classes are built, inside the ``with`` block."""
-    originals = {cls: vars(cls).get("__init__") for cls in classes}
-    for cls in originals:
-        setattr(cls, "__init__", _recorder(cls))  # noqa: B010
-    try:
-        yield
-    finally:
-        for cls, original in originals.items():
-            if original is None:
-                delattr(cls, "__init__")
-            else:
-                setattr(cls, "__init__", original)  # noqa: B010
+    return replaced_constructors({cls: _recorder(cls) for cls in classes})
 
 
 def _recorder(cls: type) -> Callable[..., None]:

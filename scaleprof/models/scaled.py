@@ -8,8 +8,8 @@ scale a network so call `build_scaled`.
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from torch import nn
@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from ._blocks import repeat_blocks, row_lengths
+from ._constructors import replaced_constructors
 from ._repeated import BETWEEN, repeat_named_blocks, rows_of
 
 # classes whose constructors take channel counts, and the names of these
@@ -91,16 +92,10 @@ def block_rows(module: nn.Module, blocks: Sequence[str] | None = None) -> list[i
     return row_lengths(module) if blocks is None else [len(r) for r in rows_of(module, blocks)]
 
 
-@contextmanager
-def _intercepted(scaled: Callable[[int, str], int]) -> Iterator[None]:
-    originals = {cls: cls.__init__ for cls in _CHANNELS}
-    for cls, names in _CHANNELS.items():
-        setattr(cls, "__init__", _wider(cls.__init__, names, scaled))  # noqa: B010
-    try:
-        yield
-    finally:
-        for cls, original in originals.items():
-            setattr(cls, "__init__", original)  # noqa: B010
+def _intercepted(scaled: Callable[[int, str], int]) -> AbstractContextManager[None]:
+    return replaced_constructors(
+        {cls: _wider(cls.__init__, names, scaled) for cls, names in _CHANNELS.items()}
+    )
 
 
 def _wider(
