@@ -120,7 +120,31 @@ def same_as_input(x: Tensor, *_: Any, **__: Any) -> Direct | None:
     """Return a new tensor of the input's shape and layout (batch norm, activations)."""
     if not x.is_floating_point():
         return None
-    return Direct(torch.empty_like(x), 0, 0)
+    return Direct(_empty_like(x), 0, 0)
+
+
+def _empty_like(x: Tensor) -> Tensor:
+    """`torch.empty_like`, which takes eight times as long on the meta device."""
+    return x.new_empty(x.shape) if x.is_contiguous() else torch.empty_like(x)
+
+
+def softmax(x: Tensor, dim: int, dtype: torch.dtype | None = None) -> Direct | None:
+    """Return a new tensor of the input's shape, in its type unless told otherwise."""
+    return same_as_input(x) if dtype in (None, x.dtype) else None
+
+
+def concatenation(tensors: Sequence[Tensor], dim: int = 0) -> Direct | None:
+    """Put tensors of one type behind each other along one dimension."""
+    first = tensors[0]
+    at = dim % max(first.dim(), 1)
+    before, after = first.shape[:at], first.shape[at + 1 :]
+    for x in tensors:
+        if x.dtype != first.dtype or not x.is_contiguous():
+            return None
+        if (x.dim(), x.shape[:at], x.shape[at + 1 :]) != (first.dim(), before, after):
+            return None
+    along = sum(x.shape[at] for x in tensors)
+    return Direct(first.new_empty((*before, along, *after)), 0, 0)
 
 
 def norm(x: Tensor, *_: Any, **__: Any) -> Direct | None:
@@ -135,7 +159,7 @@ def input_itself(x: Tensor, *_: Any, **__: Any) -> Direct | None:
 
 def dropout(x: Tensor, p: float, train: bool) -> Direct | None:
     """Return the input, as dropout does in inference."""
-    return Direct(torch.empty_like(x) if train else x, 0, 0)
+    return Direct(_empty_like(x) if train else x, 0, 0)
 
 
 def binary(x: Tensor, y: Any, *_: Any, **__: Any) -> Direct | None:
@@ -143,12 +167,17 @@ def binary(x: Tensor, y: Any, *_: Any, **__: Any) -> Direct | None:
     if not isinstance(y, Tensor):
         # bool and int, or int and float, give another type than x has
         plain = x.is_floating_point() and isinstance(y, int | float)
-        return Direct(torch.empty_like(x), 0, 0) if plain else None
+        return Direct(_empty_like(x), 0, 0) if plain else None
     if x.dtype != y.dtype:
         return None
     if _expands(y.shape, x.shape):
-        return Direct(torch.empty_like(x), 0, 0)
-    return Direct(torch.empty_like(y), 0, 0) if _expands(x.shape, y.shape) else None
+        return Direct(_empty_like(x), 0, 0)
+    return Direct(_empty_like(y), 0, 0) if _expands(x.shape, y.shape) else None
+
+
+def division(x: Tensor, y: Any) -> Direct | None:
+    """Divide floating-point numbers; whole ones become such."""
+    return binary(x, y) if x.is_floating_point() else None
 
 
 def _expands(small: Sequence[int], large: Sequence[int]) -> bool:
@@ -185,6 +214,15 @@ DIRECT: dict[Any, Callable[..., Direct | None]] = {
     aten.sigmoid.default: same_as_input,
     aten.hardswish.default: same_as_input,
     aten.tanh.default: same_as_input,
+    aten.hardsigmoid.default: same_as_input,
+    aten.neg.default: same_as_input,
+    aten.exp.default: same_as_input,
+    aten.sqrt.default: same_as_input,
+    aten.rsqrt.default: same_as_input,
+    aten.pow.Tensor_Scalar: same_as_input,
+    aten.clamp_min.default: same_as_input,
+    aten.softmax.int: softmax,
+    aten.cat.default: concatenation,
     aten.relu_.default: input_itself,
     aten.silu_.default: input_itself,
     aten.sigmoid_.default: input_itself,
@@ -195,6 +233,7 @@ DIRECT: dict[Any, Callable[..., Direct | None]] = {
     aten.add.Tensor: binary,
     aten.mul.Tensor: binary,
     aten.sub.Tensor: binary,
+    aten.div.Tensor: division,
     aten.mean.dim: mean,
 }
 """Output and cost by operator overload; every name not here takes torch's own path."""

@@ -16,6 +16,9 @@ from ._probe import cast
 from ._values import depth_values, input_values
 from ._ways import Values
 
+# of an axis that moves compute by less than this power, its own is no guide
+MIN_EXPONENT = 0.3
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One set of rounded arguments, and what they build."""
@@ -24,6 +27,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[InputSpec, ...]
     achieved: dict[str, float]
     cost: Cost
+    widths: Values = {}
 
 
 class Rest(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +43,7 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True):
 def rests(knobs: Knobs, factors: ScalingFactors, *, takes_up: bool) -> Iterator[Rest]:
     """Resolutions and depths to try, the nearest rounding first."""
     for image in input_values(knobs, factors.resolution):
-        left = factors.flops_multiplier / image.factor**2
+        left = _depth_left(knobs, factors, image.factor)
         for depth in depth_values(knobs, left if takes_up else factors.depth):
             yield Rest(
                 new={**image.new, **depth.new},
@@ -47,6 +51,12 @@ def rests(knobs: Knobs, factors: ScalingFactors, *, takes_up: bool) -> Iterator[
                 depth=depth.factor,
                 resolution=image.factor,
             )
+
+
+def _depth_left(knobs: Knobs, factors: ScalingFactors, resolution: float) -> float:
+    """Depth that takes up what is left of the compute at a resolution."""
+    left = factors.flops_multiplier / predicted_compute(knobs, {"resolution": resolution})
+    return float(left ** (1 / max(knobs.axes["depth"].flops_exponent or 1.0, MIN_EXPONENT)))
 
 
 def attempt_rest(knobs: Knobs, rest: Rest, widths: Values, *, width: float) -> Attempt | None:
@@ -60,7 +70,7 @@ def attempt_rest(knobs: Knobs, rest: Rest, widths: Values, *, width: float) -> A
     except Exception:  # the trial may raise whatever a constructor raises; that is its answer
         return None
     achieved = {"depth": rest.depth, "width": width, "resolution": rest.resolution}
-    return Attempt(call=call, inputs=rest.inputs, achieved=achieved, cost=cost)
+    return Attempt(call=call, inputs=rest.inputs, achieved=achieved, cost=cost, widths=widths)
 
 
 def attempt_width(knobs: Knobs, rest: Rest, widths: Values) -> Attempt | None:

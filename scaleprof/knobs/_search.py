@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ..scaling import ScalingFactors
 from ._attempt import (
+    MIN_EXPONENT,
     Attempt,
     Rest,
     achieved_width,
@@ -23,7 +24,6 @@ from ._ways import Values, ways_to_round, widths_between
 MAX_COMPENSATION = 1.15
 # a single axis may be turned by so much more or less than its factor, to hit the compute
 MAX_ALONE = 2.0
-MIN_EXPONENT = 0.3
 _ALONE = {"d": "depth", "r": "resolution"}
 # of one way to round widths, so many are built at most, and so many may fail to build
 MAX_CORRECTIONS = 6
@@ -31,9 +31,13 @@ MAX_FAILURES = 2
 # of all ways, so many are tried for a recipe
 MAX_WAYS = 24
 # near enough not to look at ways to round that are less friendly to hardware
-NEAR = 0.05
+NEAR = math.log(1.05)
 # of roundings of depth and resolution, the second best and on may be so far off, as a log
 MAX_STRAY = 0.2
+# factors around one at which other roundings of depth and resolution are looked for
+_BESIDE = (1.0, 0.85, 0.92, 1.08, 1.18)
+# no recombination is tried that is expected to be further off
+ACCEPTABLE = 0.15
 # close enough to the target compute to stop looking
 GOOD_ENOUGH = 0.03
 
@@ -48,6 +52,7 @@ def attempts(knobs: Knobs, strategy: str, factors: ScalingFactors) -> Iterator[A
     # without width to take it up, depth takes up what rounding the resolution lost
     takes_up = "d" in strategy and not has_width
     nearest = math.inf
+    built: list[Attempt] = []
     for rest in rests(knobs, factors, takes_up=takes_up):
         # the first that builds is what there is; others must keep the strategy's proportions
         if nearest < math.inf and _strays(rest, factors):
@@ -57,13 +62,56 @@ def attempts(knobs: Knobs, strategy: str, factors: ScalingFactors) -> Iterator[A
             continue
         for attempt in _finished(knobs, rest, factors, target, has_width=has_width):
             nearest = min(nearest, miss(knobs, attempt, target))
+            built.append(attempt)
             yield attempt
         if nearest < NEAR:
             return
+    if takes_up:
+        yield from _along_one_axis(knobs, "depth", factors)
+    elif has_width:
+        yield from _recombined(knobs, factors, built)
+
+
+def _recombined(
+    knobs: Knobs, factors: ScalingFactors, built: Sequence[Attempt]
+) -> Iterator[Attempt]:
+    """Widths that build, none of which is near, with depths and resolutions beside the nearest."""
+    distinct = {str(attempt.widths): attempt for attempt in built}.values()
+    expected = [
+        (_expected_off(knobs, attempt, rest, factors.flops_multiplier), rest, attempt.widths)
+        for rest in _rests_beside(knobs, factors)
+        for attempt in distinct
+        if abs(math.log(attempt.achieved["width"] / factors.width)) <= math.log(MAX_COMPENSATION)
+    ]
+    expected.sort(key=lambda candidate: candidate[0])
+    for off, rest, widths in expected[:MAX_CORRECTIONS]:
+        if off < ACCEPTABLE and (found := attempt_width(knobs, rest, widths)):
+            yield found
+
+
+def _expected_off(knobs: Knobs, attempt: Attempt, rest: Rest, target: float) -> float:
+    """Distance from the target that widths are expected to have at another depth and resolution."""
+    before = predicted_compute(knobs, {**attempt.achieved, "width": 1.0})
+    return miss(knobs, attempt, target * before / predicted_compute(knobs, _rounded(rest)))
+
+
+def _rests_beside(knobs: Knobs, factors: ScalingFactors) -> list[Rest]:
+    """Roundings of depth and resolution around the factors, those that a strategy turns."""
+    depths, resolutions = (
+        [factor * beside for beside in _BESIDE] if factor != 1.0 else [factor]
+        for factor in (factors.depth, factors.resolution)
+    )
+    found: list[Rest] = []
+    for depth, resolution in itertools.product(depths, resolutions):
+        beside = dataclasses.replace(factors, depth=depth, resolution=resolution)
+        rest = next(rests(knobs, beside, takes_up=False), None)
+        if rest and not _strays(rest, factors) and rest not in found:
+            found.append(rest)
+    return found
 
 
 def _along_one_axis(knobs: Knobs, axis: str, factors: ScalingFactors) -> Iterator[Attempt]:
-    """Turn depth or resolution alone until its compute is the target's.
+    """Turn depth or resolution until the compute is the target's; other axes stay at their factor.
 
     FLOPs grow with the length of a text by more than the length, and with depth by less where some
     blocks cannot be repeated.
@@ -81,7 +129,7 @@ def _along_one_axis(knobs: Knobs, axis: str, factors: ScalingFactors) -> Iterato
         built.append(attempt.achieved[axis])
         off = target * knobs.cost.macs / max(attempt.cost.macs, 1)
         factor = attempt.achieved[axis] * off ** (1 / exponent)
-        factor = min(max(factor, nominal / MAX_ALONE), nominal * MAX_ALONE)
+        factor = _clamp(factor, nominal, MAX_ALONE)
 
 
 def _strays(rest: Rest, factors: ScalingFactors) -> bool:
@@ -92,7 +140,7 @@ def _strays(rest: Rest, factors: ScalingFactors) -> bool:
 
 def _expected_miss(knobs: Knobs, rest: Rest, target: float) -> float:
     """Distance of the compute from the target, by the exponents that probing found."""
-    expected = predicted_compute(knobs, {"depth": rest.depth, "resolution": rest.resolution})
+    expected = predicted_compute(knobs, _rounded(rest))
     # what is expected is not exact: only what is clearly further is left out
     return max(abs(math.log(expected / target)) - NEAR, 0.0)
 
@@ -101,14 +149,22 @@ def _finished(
     knobs: Knobs, rest: Rest, factors: ScalingFactors, target: float, *, has_width: bool
 ) -> Iterator[Attempt]:
     if has_width:
-        wanted = _clamp(math.sqrt(target / (rest.depth * rest.resolution**2)), factors.width)
+        left = target / predicted_compute(knobs, _rounded(rest))
+        exponent = knobs.axes["width"].flops_exponent or 2.0
+        alone = factors.depth == factors.resolution == 1.0
+        most = MAX_ALONE if alone else MAX_COMPENSATION
+        wanted = _clamp(left ** (1 / exponent), factors.width, most)
         yield from _widths(knobs, rest, wanted, target)
     elif attempt := attempt_rest(knobs, rest, {}, width=1.0):
         yield attempt
 
 
-def _clamp(value: float, around: float) -> float:
-    return min(max(value, around / MAX_COMPENSATION), around * MAX_COMPENSATION)
+def _rounded(rest: Rest) -> dict[str, float]:
+    return {"depth": rest.depth, "resolution": rest.resolution}
+
+
+def _clamp(value: float, around: float, most: float) -> float:
+    return min(max(value, around / most), around * most)
 
 
 def _widths(knobs: Knobs, rest: Rest, wanted: float, target: float) -> Iterator[Attempt]:

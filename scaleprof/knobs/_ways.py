@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 
+from ..scaling import round_to_step
 from ._groups import Group, Number
 from ._knobs import Knobs
 from ._numbers import MAX_MULTIPLIER, Rounding, scale_widths
@@ -19,6 +20,8 @@ Way = Callable[[float], Values]
 
 # multiples of channels: 8 suits vector units; the others are what heads and groups divide
 WIDTH_STEPS = (8, 16, 24, 32, 48, 64, 96, 128)
+# steps of the unit that counts have in common
+_UNITS = (8, 4, 2)
 # denominators of one factor for all sizes, which keeps every ratio between them
 _UNIFORM_DENOMINATORS = (32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 # a fraction further from the factor than this, as a log, is another variant and no rounding
@@ -33,23 +36,47 @@ def ways_to_round(knobs: Knobs) -> Iterator[Way]:
     """Iterate over the ways to round a model's widths, each a function of the factor.
 
     Each count is rounded to multiples of a step by itself; then counts or sizes of heads are scaled
-    along; then all are scaled by one fraction, so that ratios between them stay what they were.
+    along; then counts stay multiples of what they have in common; then all are scaled by one
+    fraction, so that ratios between them stay what they were.
     """
     groups = [g for name, g in knobs.groups.items() if name in knobs.axes["width"].arguments]
-    step = knobs.axes["width"].step or WIDTH_STEPS[0]
-    heads = [group for group in knobs.groups.values() if _is_heads(group)]
-    yield partial(stepped_widths, groups, step)
+    step = knobs.axes["width"].step
+    if all(group.kind == "layers" for group in groups):
+        # one factor of all counts in the code of a model: only fractions of them fit together
+        yield from (partial(_uniform, groups, d) for d in _UNIFORM_DENOMINATORS)
+        return
+    heads = [g for g in knobs.groups.values() if _is_heads(g) and g not in groups]
+    by_itself = [partial(stepped_widths, groups, s) for s in _steps(step or WIDTH_STEPS[0])]
+    together = [partial(_in_units, groups, along, s) for along in _along(heads) for s in _UNITS]
+    # without a step that suits, counts of stages or heads depend on each other
+    if step is not None:
+        yield by_itself[0]
     for group in heads:
         yield partial(_with_heads, groups, group)
-    for coarser in WIDTH_STEPS:
-        if (coarser > step and coarser % step == 0) or step == WIDTH_STEPS[0] < coarser:
-            yield partial(stepped_widths, groups, coarser)
+    if step is None:
+        yield from together
+        yield from by_itself
+    else:
+        yield from by_itself[1:]
+        yield from together
     # some generate their channels from two or three numbers, and take them rounded one way only
-    yield partial(stepped_widths, groups, step, rounding="down")
-    yield partial(stepped_widths, groups, step, rounding="up")
-    for along in [[], *([group] for group in heads)]:
+    for rounding in ("down", "up"):
+        yield partial(stepped_widths, groups, step or WIDTH_STEPS[0], rounding=rounding)
+    for along in _along(heads):
         for denominator in _UNIFORM_DENOMINATORS:
             yield partial(_uniform, [*groups, *along], denominator)
+
+
+def _steps(step: int) -> Iterator[int]:
+    """The step and those that are coarser, the others of 8 included where it is 8."""
+    yield step
+    for coarser in WIDTH_STEPS:
+        if (coarser > step and coarser % step == 0) or step == WIDTH_STEPS[0] < coarser:
+            yield coarser
+
+
+def _along(heads: Sequence[Group]) -> list[list[Group]]:
+    return [[], *([group] for group in heads)]
 
 
 def widths_between(way: Way, lowest: float, highest: float) -> list[Values]:
@@ -78,6 +105,24 @@ def is_channels(group: Group) -> bool:
 def _with_heads(groups: Sequence[Group], heads: Group, factor: float) -> Values:
     along = [max(round(value * factor), 1) for value in heads.values]
     return {**stepped_widths(groups, WIDTH_STEPS[0], factor), heads.name: along}
+
+
+def _in_units(groups: Sequence[Group], heads: Sequence[Group], step: int, factor: float) -> Values:
+    """Counts of a group stay the multiples that they were of the largest unit they have in common.
+
+    Stages that double go on doubling, and widths that are multiples of a group's stay so.
+    """
+    along = {group.name: _in_units_of(group.values, 1, factor) for group in heads}
+    return {**{group.name: _in_units_of(group.values, step, factor) for group in groups}, **along}
+
+
+def _in_units_of(values: Sequence[Number], step: int, factor: float) -> list[Number]:
+    whole = [value for value in values if isinstance(value, int) and value > 0]
+    unit = math.gcd(*whole)
+    if len(whole) < len(values) or unit <= MAX_MULTIPLIER:
+        return list(scale_widths(values, factor, step))
+    new = round_to_step(unit * factor, min(step, unit))
+    return [value // unit * new for value in whole]
 
 
 def _uniform(groups: Sequence[Group], denominator: int, factor: float) -> Values:

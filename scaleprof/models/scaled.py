@@ -106,15 +106,25 @@ def _wider(
     @functools.wraps(original)
     def init(self: nn.Module, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs).arguments
-        depthwise = bound.get("groups", 1) == bound.get("in_channels")
+        groups, channels = bound.get("groups", 1), bound.get("in_channels")
         for name in names:
             bound[name] = _scaled_shape(bound[name], name, scaled)
-        if depthwise:
-            bound["groups"] = bound["in_channels"]
+        if groups > 1:
+            bound["groups"] = _groups_alike(channels // groups, groups, bound)
         del bound["self"]
         original(self, **bound)
 
     return init
+
+
+def _groups_alike(width: int, groups: int, bound: Mapping[str, Any]) -> int:
+    """Groups as wide as they were where they are many; as many as they were where they are wide.
+
+    A depthwise convolution has groups of one channel, and stays depthwise; two towers stay two.
+    """
+    fitting, rest = divmod(bound["in_channels"], width)
+    many = groups > width
+    return fitting if many and not rest and not bound["out_channels"] % fitting else groups
 
 
 def _scaled_shape(count: Any, name: str, scaled: Callable[[int, str], int]) -> Any:

@@ -326,6 +326,16 @@ def test_integer_and_keyword_inputs_are_passed_on():
         ),
         pytest.param(lambda x: functional.dropout(x, training=True), (4, 3), id="dropout"),
         pytest.param(lambda x: functional.layer_norm(x.transpose(0, 1), (4,)), (4, 3), id="norm"),
+        pytest.param(lambda x: x.permute(2, 0, 1).relu(), (2, 3, 4), id="permuted"),
+        pytest.param(lambda x: x.long() / x.long(), (2, 3), id="int-over-int"),
+        pytest.param(lambda x: x / x[:1], (2, 3), id="quotient"),
+        pytest.param(lambda x: x.long() ** 2, (2, 3), id="int-power"),
+        pytest.param(lambda x: x.softmax(1, dtype=torch.float64), (2, 3), id="softmax-as-double"),
+        pytest.param(lambda x: x.softmax(-1), (2, 3), id="softmax"),
+        pytest.param(lambda x: torch.cat([x, x[:, :1]], dim=-1), (2, 3), id="cat"),
+        pytest.param(lambda x: torch.cat([x, x.half()]), (2, 3), id="cat-of-two-types"),
+        pytest.param(lambda x: torch.cat([x[0, :0], x[0]]), (2, 3), id="cat-with-nothing"),
+        pytest.param(lambda x: torch.cat([x.mT, x.mT]), (2, 3), id="cat-of-transposed"),
     ],
 )
 def test_outputs_have_the_shape_and_layout_that_torch_gives_them(operation, shape):

@@ -65,6 +65,30 @@ def test_a_users_own_net_is_scaled_by_its_arguments(net):
     assert net.axes["depth"].arguments == ("depths",)
 
 
+def test_many_groups_keep_their_width_and_few_their_number():
+    knobs = knobs_of(f"{NETS}:Towers", "3x16x16")
+    module = build_module(call_of(resolve_factors(knobs, width=1.5).recipe))
+    assert (module.many.in_channels, module.many.groups) == (96, 48)
+    assert (module.two.in_channels, module.two.groups) == (96, 2)
+
+
+@pytest.mark.parametrize("multiplier", [0.5, 2.0, 4.0])
+def test_widths_stay_multiples_of_their_groups_width(multiplier):
+    knobs = knobs_of(f"{NETS}:GroupWidths", "3x32x32")
+    recipe = resolve_strategy(knobs, "w", multiplier, axes=AXES).recipe
+    group = recipe.arguments["group_width"]
+    assert group != 24
+    assert all(width % group == 0 for width in recipe.arguments["widths"])
+    assert recipe.achieved_multiplier == pytest.approx(multiplier, rel=0.08)
+
+
+def test_depth_takes_up_what_widths_cannot():
+    # swinv2_cr takes heads of 32 channels only: at half the compute, width alone is 6 % off
+    knobs = knobs_of("timm:swinv2_cr_tiny_224")
+    recipe = resolve_strategy(knobs, "dWr", 0.5, axes=AXES).recipe
+    assert recipe.achieved_multiplier == pytest.approx(0.5, rel=0.05)
+
+
 def test_class_counts_are_not_width(net, convnext):
     assert "num_classes" not in (*net.axes["width"].arguments, *convnext.axes["width"].arguments)
 

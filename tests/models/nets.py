@@ -391,3 +391,33 @@ class Odd(nn.Module):
 
     def forward(self, x):
         return self.blocks(self.stem(x))
+
+
+class Towers(nn.Module):
+    """As many groups as there are channels in eight, which are in no argument."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 64, 3, padding=1)
+        self.many = nn.Conv2d(64, 64, 3, padding=1, groups=32)
+        self.two = nn.Conv2d(64, 64, 3, padding=1, groups=2)
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.head(self.two(self.many(self.stem(x))).mean((2, 3)))
+
+
+class GroupWidths(nn.Module):
+    """Stages whose widths are multiples of their groups', 24, in no relation to eight."""
+
+    def __init__(self, widths=(72, 168, 408), group_width=24):
+        super().__init__()
+        layers, channels = [], 3
+        for width in widths:
+            layers += [nn.Conv2d(channels, width, 1)]
+            layers += [nn.Conv2d(width, width, 3, 2, 1, groups=width // group_width)]
+            channels = width
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
