@@ -125,6 +125,8 @@ class Cost(Record, frozen=True, kw_only=True):
         coverage: Which operators are in the totals.
         operators: Costs by operator, largest first.
         modules: Costs by module down to the depth that was asked for; None when not asked.
+        graph: Hash of its operator calls in order, with their plain arguments and the shapes of
+            their tensors; None in reports of earlier versions.
     """
 
     input_shape: tuple[int, ...]
@@ -140,6 +142,7 @@ class Cost(Record, frozen=True, kw_only=True):
     coverage: Coverage
     operators: tuple[OperatorCost, ...] = ()
     modules: tuple[ModuleCost, ...] | None = None
+    graph: str | None = None
 
 
 class CountedModel(Cost, frozen=True, kw_only=True):

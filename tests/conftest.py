@@ -17,6 +17,7 @@ def _own_cache(tmp_path_factory):
     """Keep what tests find out of the user's cache, and what is there out of tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SCALEPROF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("SCALEPROF_STORE", "off")
         yield
 
 

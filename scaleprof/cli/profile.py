@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ._arguments import Fresh, Inputs, Json, Model
+from ._arguments import Inputs, Json, Model
 from ._console import print_data, status
 from ._parse import names, numbers, seconds
 
@@ -55,7 +55,16 @@ def profile(
     anchor: Annotated[
         str | None, typer.Option(metavar="TAG", help="Published training to start accuracy from.")
     ] = None,
-    fresh: Fresh = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure anew what was measured before.")
+    ] = False,
+    store: Annotated[
+        str | None,
+        typer.Option("--store", metavar="PATH", help="Keep measurements here, to resume from."),
+    ] = None,
+    no_store: Annotated[
+        bool, typer.Option("--no-store", help="Keep no measurements, and take none.")
+    ] = False,
     json: Json = None,
 ) -> None:
     """Measure scaled variants of MODEL on a device, and choose the best one under budgets."""
@@ -81,6 +90,7 @@ def profile(
             base_accuracy=base_accuracy,
             anchor=anchor,
             fresh=fresh,
+            store="off" if no_store else store,
             progress=progress,
             command=shlex.join(["scaleprof", *sys.argv[1:]]),
         )

@@ -154,6 +154,7 @@ def _summarise(
         peak_bytes=counter.live.peak,
         coverage=_coverage(counter.operators, counter.taken_as_true),
         operators=_operator_costs(counter.operators),
+        graph=counter.graph.digest(),
         modules=modules,
     )
 

@@ -5,6 +5,7 @@ inference mode before they are split into smaller ones, with tensors that have s
 See ``docs/design/0002-counting-by-dispatch-on-meta.md`` for why, and what the others do.
 """
 
+import hashlib
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -83,6 +84,35 @@ class LiveBytes:
         self.now += size
 
 
+@dataclass(slots=True)
+class Graph:
+    """Operator calls in order: names, plain arguments and the shapes of tensors.
+
+    Blocks repeat, so that a call is mostly one that was there before.
+    """
+
+    _calls: dict[Any, int] = field(default_factory=dict)
+    _order: list[int] = field(default_factory=list)
+
+    def add(self, func: OpOverload, args: Iterable[Any], tensors: Iterable[Tensor]) -> None:
+        """Add one call."""
+        plain = tuple([_hashable(value) for value in args if not isinstance(value, Tensor)])
+        call = (func, plain, tuple([(x.shape, x.dtype) for x in tensors]))
+        self._order.append(self._calls.setdefault(call, len(self._calls)))
+
+    def digest(self) -> str:
+        """Return 16 hexadecimal digits that change when any call does."""
+        text = repr([[(str(func), *rest) for func, *rest in self._calls], self._order])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _hashable(value: Any) -> Any:
+    """Numbers and lists of them, such as strides; of lists of tensors the shapes are there."""
+    if isinstance(value, list):
+        return tuple([_hashable(item) for item in value if not isinstance(item, Tensor)])
+    return value if isinstance(value, int | float | str | torch.dtype) else None
+
+
 class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count operators while it is active; use it under `torch.inference_mode`.
 
@@ -91,6 +121,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         live: Bytes alive, and their peak.
         module_totals: Totals by module path, without those of the modules inside; filled when
             `current_module` is kept up to date by module hooks.
+        graph: Every operator call in order.
         taken_as_true: Tests on values of tensors, which have none here, such as ``mask.all()``.
     """
 
@@ -100,6 +131,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.live = LiveBytes()
         self.current_module: str | None = None
         self.module_totals: dict[str, Tally] = {}
+        self.graph = Graph()
         self.taken_as_true = 0
         self._known: dict[OpOverload, tuple[_ledger.Kind, Tally | None]] = {}
 
@@ -162,6 +194,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out, macs, activations = result
         inputs = [*_tensors(args), *_tensors(kwargs.values())] if kwargs else list(_tensors(args))
         outputs = [out] if type(out) is Tensor else list(_tensors((out,)))
+        self.graph.add(func, (*args, *kwargs.values()), (*inputs, *outputs))
         moved = _moves_data(func, inputs, outputs)
         read = sum(map(_bytes, inputs)) if moved else 0
         written = sum(map(_bytes, outputs)) if moved else 0

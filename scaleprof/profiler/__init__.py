@@ -203,6 +203,7 @@ def profile(
     base_accuracy: float | None = None,
     anchor: str | None = None,
     fresh: bool = False,
+    store: str | None = None,
     progress: Callable[[str], None] | None = None,
     command: str | None = None,
 ) -> Report:
@@ -225,7 +226,9 @@ def profile(
         inputs: What the model is called with; see `count`.
         base_accuracy: Accuracy of the base in percent; overrides the published figure.
         anchor: Training tag of the published figure to start from.
-        fresh: Find the knobs anew, whatever was found before.
+        fresh: Find the knobs and measure anew, whatever was found and measured before.
+        store: Path of the SQLite file that keeps measurements, to resume from; ``off`` for none.
+            By default the environment variable ``SCALEPROF_STORE``, or one in the user's cache.
         progress: Called with a line for every step.
         command: The command line, for the record.
 
@@ -265,6 +268,7 @@ def profile(
         base_accuracy=base_accuracy,
         anchor=anchor,
         fresh=fresh,
+        store=store,
         command=command,
     )
     check_options(options)

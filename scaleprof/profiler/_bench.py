@@ -8,10 +8,17 @@ from collections.abc import Sequence
 from ..jobs import MEASURE, MeasureReply, MeasureRequest
 from ..models import call_of
 from ..records import Measurement, Memory, Variant, replace
-from ..timing import Samples, StoppingRule, missing_percentiles, summarise
+from ..timing import (
+    Samples,
+    StoppingRule,
+    missing_percentiles,
+    relative_half_width,
+    summarise,
+)
 from ..timing.contention import FOREIGN_CORES, LoadWatch
 from ..workers import Done, Failure
 from ._crew import Crew
+from ._kept import Kept
 from ._options import Options
 
 # a process must be done at the latest this much before the deadline
@@ -22,6 +29,8 @@ _RESERVE_FOR_RETRY = 8
 # a look at the load takes this long; waiting for a quiet machine, this long in all
 _LOOK_S = 0.1
 _PATIENCE_S = 10.0
+# processes whose noise is shown
+_LATEST = 5
 
 
 class Bench:
@@ -33,10 +42,18 @@ class Bench:
         device: Torch device string.
         deadline: Value of `time.monotonic` by which the job must be done.
         rule: When a process has sampled enough.
+        kept: What was measured before.
     """
 
     def __init__(
-        self, crew: Crew, options: Options, device: str, deadline: float, rule: StoppingRule
+        self,
+        crew: Crew,
+        options: Options,
+        device: str,
+        *,
+        deadline: float,
+        rule: StoppingRule,
+        kept: Kept,
     ) -> None:
         self._crew = crew
         self._options = options
@@ -48,25 +65,68 @@ class Bench:
         self._last: dict[str, MeasureReply | None] = {}
         self._patience_s = _PATIENCE_S
         self.deadline = deadline
+        self.kept = kept
 
     @property
     def processes(self) -> int:
         """Worker processes so far."""
         return len(self._elapsed)
 
+    @property
+    def seconds_left(self) -> float:
+        """Time until the deadline."""
+        return max(self.deadline - time.monotonic(), 0.0)
+
+    @property
+    def noise(self) -> float | None:
+        """Half the width of the interval of the median, over it, in the latest processes."""
+        blocks = [reply.samples.samples for reply in self._last.values() if reply is not None]
+        widths = [relative_half_width(samples) for samples in blocks[-_LATEST:]]
+        return statistics.median(widths) if widths else None
+
     def has_time_for(self, processes: float) -> bool:
         """Tell whether so many more processes would end before the deadline."""
         typical = statistics.median(self._elapsed) if self._elapsed else 0.0
         return time.monotonic() + _SLACK * typical * processes < self.deadline
 
-    def run(self, variant: Variant, *, seed: int = 0) -> None:
-        """Measure a variant in one fresh process.
+    def run(self, variant: Variant, *, seed: int = 0, again: bool = False) -> None:
+        """Measure a variant in one fresh process, or take a block that was measured before.
 
         Args:
             variant: The variant.
             seed: Of weights and inputs.
+            again: Whether to measure whatever was measured before.
         """
-        request = MeasureRequest(
+        request = self.request(variant, seed)
+        known = None if again else self.kept.take(variant, request)
+        if known is not None:
+            self._keep(variant, Done(reply=known, elapsed_s=0.0))
+            return
+        for _ in range(_TRIES):
+            self._wait_for_quiet()
+            began = time.monotonic()
+            outcome = self._crew.measure(MEASURE, request, MeasureReply)
+            self._elapsed.append(time.monotonic() - began)
+            self.kept.put(variant, request, outcome)
+            self._keep(variant, outcome)
+            disturbed = isinstance(outcome, Done) and outcome.reply.contended
+            if not disturbed or not self.has_time_for(_RESERVE_FOR_RETRY):
+                return
+
+    def run_base(self, base: Variant) -> None:
+        """Measure the base first: where it is not what it was, nothing that is kept is taken."""
+        request = self.request(base, 0)
+        if not self.kept.needs_recheck(base, request):
+            self.run(base)
+            return
+        self.run(base, again=True)
+        reply = self.last(base)
+        if reply is not None and not reply.contended:
+            self.kept.recheck(base, request, reply)
+
+    def request(self, variant: Variant, seed: int) -> MeasureRequest:
+        """Return what is asked of a worker."""
+        return MeasureRequest(
             call=call_of(variant.recipe),
             inputs=variant.cost.inputs,
             dtype=self._options.dtype,
@@ -76,15 +136,6 @@ class Bench:
             rule=self._rule,
             seed=seed,
         )
-        for _ in range(_TRIES):
-            self._wait_for_quiet()
-            began = time.monotonic()
-            outcome = self._crew.measure(MEASURE, request, MeasureReply)
-            self._elapsed.append(time.monotonic() - began)
-            self._keep(variant, outcome)
-            disturbed = isinstance(outcome, Done) and outcome.reply.contended
-            if not disturbed or not self.has_time_for(_RESERVE_FOR_RETRY):
-                return
 
     def _wait_for_quiet(self) -> None:
         """Wait a little for other processes to leave the cores, within an allowance for the job."""

@@ -31,7 +31,8 @@ class Options(Record, frozen=True, kw_only=True):
         inputs: Inputs as in ``--input``.
         base_accuracy: Accuracy of the base in percent; overrides published figures.
         anchor: Training tag of the published figure to start from.
-        fresh: Whether knobs are found anew, whatever was found before.
+        fresh: Whether knobs are found and variants measured anew, whatever was found before.
+        store: Path of the store of measurements, ``off`` for none; None for the user's own.
         command: The command line, for the record.
     """
 
@@ -49,6 +50,7 @@ class Options(Record, frozen=True, kw_only=True):
     base_accuracy: float | None = None
     anchor: str | None = None
     fresh: bool = False
+    store: str | None = None
     command: str | None = None
 
 

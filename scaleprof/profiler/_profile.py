@@ -20,6 +20,7 @@ from ..selection import (
     select_variant,
     strategies_side_by_side,
 )
+from ..store import Store, store_path
 from ..timing import StoppingRule
 from ..workers import expect
 from ._accuracy import describe_base, with_accuracy
@@ -27,6 +28,7 @@ from ._bench import Bench
 from ._cache import Cache
 from ._check import is_contended, is_timed, select_and_check
 from ._crew import Crew, libraries_of
+from ._kept import Kept
 from ._options import Options
 from ._probing import knobs_request, probe_knobs
 from ._sweep import Progress, Sweep
@@ -56,18 +58,21 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
     libraries = libraries_of([request.reference])
     deadline = began + options.time_limit_s
     cache = Cache(fresh=options.fresh)
-    with Crew(libraries, device=options.device, deadline=deadline, cache=cache) as crew:
+    crew_of = Crew(libraries, device=options.device, deadline=deadline, cache=cache)
+    with crew_of as crew, Store(store_path(options.store)) as store:
         progress("starting")
         state = _device(crew, options, libraries)
         crew.uses(state.device.type)
         progress("looking for knobs")
         knobs = _knobs(crew, request, options)
         base = describe_base(model, knobs.base, options)
-        bench = Bench(crew, options, state.name, deadline, RULE)
+        kept = Kept(store, model=model, state=state, files=knobs.sources, fresh=options.fresh)
+        bench = Bench(crew, options, state.name, deadline=deadline, rule=RULE, kept=kept)
         sweep = Sweep(
             model=model, knobs=knobs, options=options, crew=crew, bench=bench, progress=progress
         )
         selection = _run(sweep, bench, base, options, state.name)
+        sweep.notes += kept.notes
     context = _context(state, options, started, time.monotonic() - began)
     return _report(context, base, knobs=knobs, sweep=sweep, selection=selection, options=options)
 
@@ -108,7 +113,7 @@ def _run(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) 
 
 
 def _measure(sweep: Sweep, options: Options) -> None:
-    base = sweep.measure(sweep.base)
+    base = sweep.measure_base()
     if options.budgets:
         base = sweep.measure(base, seed=1)
     if base.measurement is not None and base.measurement.status != "ok":

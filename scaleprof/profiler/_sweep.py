@@ -106,10 +106,35 @@ class Sweep:
     def _keep(self, variant: Variant) -> None:
         self.variants[variant.id] = variant
 
-    def measure(self, variant: Variant, *, seed: int = 0) -> Variant:
-        """Measure a variant in one more process, and return it with all its measurements."""
-        self._progress(f"measuring {variant.recipe.strategy} ×{_multiplier(variant):.2f}")
-        self._bench.run(variant, seed=seed)
+    def measure(self, variant: Variant, *, seed: int = 0, again: bool = False) -> Variant:
+        """Measure a variant in one more process, and return it with all its measurements.
+
+        Args:
+            variant: The variant.
+            seed: Of weights and inputs.
+            again: Whether to measure it whatever was measured before.
+        """
+        self._progress(self._doing(variant))
+        self._bench.run(variant, seed=seed, again=again)
+        return self._measured(variant)
+
+    def measure_base(self) -> Variant:
+        """Measure the base, before anything else."""
+        self._progress("measuring the base")
+        self._bench.run_base(self.base)
+        return self._measured(self.base)
+
+    def _doing(self, variant: Variant) -> str:
+        measured = sum(v.measurement is not None for v in self.variants.values())
+        noise = self._bench.noise
+        about = f" · noise ±{noise:.1%}" if noise is not None else ""
+        left = self._bench.seconds_left
+        return (
+            f"measuring {variant.recipe.strategy} ×{_multiplier(variant):.2f} · {measured} of "
+            f"{len(self.variants)} variants measured · {left:.0f} s left{about}"
+        )
+
+    def _measured(self, variant: Variant) -> Variant:
         measured = self._bench.measured(self.variants[variant.id])
         self._keep(measured)
         return measured
