@@ -36,7 +36,6 @@ def main() -> None:
                 dtype="float32",
                 device="cpu",
                 channels_last=False,
-                compiled=False,
                 rule=RULE,
                 seed=seed,
             )

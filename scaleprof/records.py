@@ -121,7 +121,7 @@ class Cost(Record, frozen=True, kw_only=True):
         activation_bytes: The same in bytes.
         traffic_bytes: Bytes that all operators together read and write, each as one fused kernel.
         peak_bytes: Largest sum of live bytes (weights, inputs, activations) at any moment, by
-            the lifetime of storages, in inference.
+            the lifetime of storages, in inference; in a profile of training, of a training step.
         coverage: Which operators are in the totals.
         operators: Costs by operator, largest first.
         modules: Costs by module down to the depth that was asked for; None when not asked.
@@ -302,6 +302,28 @@ class Memory(Record, frozen=True, kw_only=True):
     process: Count | None = None
 
 
+class GpuConditions(Record, frozen=True, kw_only=True):
+    """A GPU while a block was measured.
+
+    Attributes:
+        sm_mhz: Median clock of the multiprocessors; None where NVML does not tell.
+        reference_mhz: The clock that it promises.
+        temperature_c: Highest temperature.
+        power_w: Mean power draw.
+        throttle_reasons: Why it ran slower than it could.
+        foreign_processes: Most other processes that computed on it.
+        throttled: Whether the clock was below three quarters of what it promises.
+    """
+
+    sm_mhz: float | None
+    reference_mhz: int | None
+    temperature_c: int | None
+    power_w: float | None
+    throttle_reasons: tuple[str, ...]
+    foreign_processes: int | None
+    throttled: bool
+
+
 class Measurement(Record, frozen=True, kw_only=True):
     """All raw samples of a variant on a device, with the conditions.
 
@@ -315,11 +337,22 @@ class Measurement(Record, frozen=True, kw_only=True):
         peak_bytes_source: ``allocated`` or ``planned``.
         memory: Every kind of memory that was observed.
         energy_j: Energy of one forward pass.
+        device_s: Median time between events on an accelerator around the call; `latency_s` is what
+            its caller waits.
+        enqueue_s: Median time until the host had launched all of it.
+        host_bound: Whether launching takes most of it: the host is what is slow.
         first_call_s: Time of the very first call of each process, compilation included.
         noisy: The interval of the median did not reach the target width.
         timeout: Sampling stopped at its time limit.
-        contended: Other processes kept the cores busy in every process that measured it.
+        contended: Other processes kept the cores busy in every process that measured it, or
+            computed on the accelerator.
+        throttled: The accelerator ran below three quarters of its clock in every process.
         foreign_cores: Cores that others kept busy, by process that is counted.
+        gpu: Clocks and power of an NVIDIA GPU, by process that is counted.
+        drift: How much slower than usual the machine was, by process that is counted: raw samples
+            were divided by this; empty where nothing was corrected.
+        reused_processes: Processes that are counted and had been measured before, by another job.
+        busy_s: Time spent in the model, by process that is counted.
         discarded_processes: Processes that are not counted, because others disturbed them.
         reasons: Why a field is None, by field.
     """
@@ -336,6 +369,14 @@ class Measurement(Record, frozen=True, kw_only=True):
     timeout: bool = False
     contended: bool = False
     foreign_cores: tuple[float, ...] = ()
+    throttled: bool = False
+    device_s: Seconds | None = None
+    enqueue_s: Seconds | None = None
+    host_bound: bool = False
+    gpu: tuple[GpuConditions, ...] = ()
+    drift: tuple[Positive, ...] = ()
+    reused_processes: Count = 0
+    busy_s: tuple[float, ...] = ()
     discarded_processes: Count = 0
     reasons: dict[str, str] = {}
 
@@ -459,13 +500,18 @@ class Context(Record, frozen=True, kw_only=True):
         flags: Settings that change speed: threads, TF32, cuDNN benchmark, denormals, …
         dtype: Floating-point type of weights and inputs.
         layout: ``nchw`` or ``nhwc``.
-        mode: ``eager`` or ``compile``.
+        mode: ``eager``, ``compile`` or ``graph`` (a CUDA graph).
+        step: What was measured: ``inference``, a forward pass, or ``training``, one with its
+            backward pass and the optimizer's step.
         batch: Images (or sequences) in one forward pass.
         command: The command line, or None from Python.
         started_at: Time the job began, ISO 8601, UTC.
         elapsed_s: Duration of the job.
         git_commit: Commit of the user's repository; None outside one.
         load: Runnable processes per core before measuring, over the last minute.
+        model_s: Part of `elapsed_s` that was spent in models that were measured.
+        drift: Largest change of the base's latency during the job, as a share of it; None when it
+            was measured too rarely to tell.
     """
 
     device: Device
@@ -481,6 +527,9 @@ class Context(Record, frozen=True, kw_only=True):
     elapsed_s: float
     git_commit: str | None
     load: float | None
+    step: str = "inference"
+    model_s: float | None = None
+    drift: float | None = None
     reasons: dict[str, str] = {}
 
 

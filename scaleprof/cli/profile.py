@@ -35,9 +35,14 @@ def profile(
     layout: Annotated[
         str, typer.Option(metavar="LAYOUT", help="nchw, or nhwc: channels last.")
     ] = "nchw",
-    compile: Annotated[  # noqa: A002 - the option is --compile
-        bool, typer.Option("--compile", help="Pass models through torch.compile.")
-    ] = False,
+    mode: Annotated[
+        str,
+        typer.Option(metavar="MODE", help="eager, compile (torch.compile) or graph (CUDA graph)."),
+    ] = "eager",
+    step: Annotated[
+        str,
+        typer.Option(metavar="STEP", help="inference, or training: with backward pass and AdamW."),
+    ] = "inference",
     strategies: Annotated[
         str, typer.Option(metavar="NAMES", help="Strategies to compare.")
     ] = "d,w,r,dw,dr,wr,dwr,dWr",
@@ -82,7 +87,8 @@ def profile(
             dtype=dtype,
             batch=batch,
             layout=layout,
-            compile=compile,
+            mode=mode,
+            step=step,
             strategies=names(strategies),
             multipliers=numbers(multipliers, "--multipliers"),
             time_limit=seconds(time_limit, "--time-limit"),

@@ -4,3 +4,4 @@
 """
 
 from ._state import DeviceState as DeviceState
+from ._state import GpuState as GpuState

@@ -1,20 +1,26 @@
 """Jobs that touch a device: describe it, and measure one variant on it."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import contextlib
+import time
+from collections.abc import Callable
 
+import pynvml
 import torch
-from torch import Tensor
 
 from ..devices import DeviceState
 from ..devices.describe import describe_device
-from ..models import build_module
-from ..records import InputSpec
-from ..timing import Samples, Timer, measure
-from ..timing.contention import Load, LoadWatch
+from ..devices.nvml import Gpu, GpuWatch, plausible_energy
+from ..devices.rapl import UNREADABLE, energy_between, package_energies_j
+from ..records import GpuConditions
+from ..timing import Samples, measure
+from ..timing.contention import LoadWatch
 from ..timing.memory import accelerator_peak, process_peak, reset_process_peak
 from ..timing.timers import AcceleratorTimer, CpuTimer
-from ._requests import DeviceRequest, MeasureReply, MeasureRequest
+from ._forward import prepare
+from ._requests import DeviceRequest, Energy, MeasureReply, MeasureRequest
+
+# NVML's counter moves in steps of some 100 ms: an energy takes several of them
+_ENERGY_SECONDS = 1.0
 
 
 def describe(request: DeviceRequest) -> DeviceState:
@@ -23,83 +29,127 @@ def describe(request: DeviceRequest) -> DeviceState:
 
 
 def measure_variant(request: MeasureRequest) -> MeasureReply:
-    """Build a variant, run it until its latency is known, and read its memory."""
+    """Build a variant, run it until its latency is known, and read its memory and energy."""
     torch.manual_seed(request.seed)
-    if request.device == "cpu":
-        return _measure_on_cpu(request)
-    return _measure_on_accelerator(request)
+    with torch.inference_mode(request.step == "inference"):
+        if request.device == "cpu":
+            return _measure_on_cpu(request)
+        return _measure_on_accelerator(request)
 
 
 def _measure_on_cpu(request: MeasureRequest) -> MeasureReply:
     # denormal numbers, which random weights can lead to, slow a CPU down tenfold
     torch.set_flush_denormal(True)
     before = reset_process_peak()
-    with torch.inference_mode():
-        timer = CpuTimer(_forward(request))
-        samples, load = _watched(timer, request)
+    timer = CpuTimer(prepare(request))
+    watch = _SamplingWatch()
+    samples = measure(timer, request.rule, on_sampling=watch.begin)
+    load = watch.load.load()
     after = process_peak()
-    grown = after - before if after is not None and before is not None else None
     return MeasureReply(
         samples=samples,
         foreign_cores=load.foreign_cores,
         contended=load.contended,
         allocated=None,
         reserved=None,
-        process=grown,
+        process=after - before if after is not None and before is not None else None,
+        energy=watch.energy(samples, contended=load.contended),
+        busy_s=timer.elapsed(),
     )
 
 
-def _watched(timer: Timer, request: MeasureRequest) -> tuple[Samples, Load]:
-    """Measure, and watch the cores while samples are taken: compilers at the start are ours."""
-    watches: list[LoadWatch] = []
-    samples = measure(timer, request.rule, on_sampling=lambda: watches.append(LoadWatch()))
-    return samples, watches[0].load()
+class _SamplingWatch:
+    """Watches the cores while samples are taken: compilers at the start are ours."""
+
+    def begin(self) -> None:
+        self.load = LoadWatch()
+        self._energies = package_energies_j()
+
+    def energy(self, samples: Samples, *, contended: bool) -> Energy:
+        """Energy of all packages by call; what other processes used cannot be told apart."""
+        used = energy_between(self._energies, package_energies_j())
+        if used is None:
+            return Energy(reason=UNREADABLE)
+        if contended:
+            return Energy(reason="other processes used energy of the same packages")
+        return Energy(joules=used / samples.sampled_calls)
 
 
 def _measure_on_accelerator(request: MeasureRequest) -> MeasureReply:
     device = torch.device(request.device)
-    with torch.inference_mode():
-        forward = _forward(request)
-        samples, load = _watched(AcceleratorTimer(forward, device), request)
-        allocated, reserved = accelerator_peak(forward, device)
+    gpu = _GpuSide(device)
+    step = prepare(request)
+    timer = AcceleratorTimer(step, device, between=gpu.look)
+
+    def begin() -> None:
+        # what the warm-up took is no sample
+        timer.device_s.clear()
+        timer.enqueue_s.clear()
+        watch.begin()
+        gpu.begin()
+
+    watch = _SamplingWatch()
+    samples = measure(timer, request.rule, on_sampling=begin)
+    busy = timer.elapsed()
+    conditions = gpu.conditions()
+    allocated, reserved = accelerator_peak(step, device)
     return MeasureReply(
         samples=samples,
-        foreign_cores=load.foreign_cores,
+        foreign_cores=watch.load.load().foreign_cores,
         # the model runs elsewhere: a busy host shows in the samples' spread, if at all
-        contended=False,
+        contended=bool(conditions and conditions.foreign_processes),
         allocated=allocated,
         reserved=reserved,
         process=None,
+        device_s=tuple(timer.device_s),
+        enqueue_s=tuple(timer.enqueue_s),
+        no_events=timer.no_events,
+        gpu=conditions,
+        energy=gpu.energy(step),
+        busy_s=busy,
     )
 
 
-def _forward(request: MeasureRequest) -> Callable[[], Any]:
-    """Build the model and its inputs on the device and return one forward pass."""
-    device = torch.device(request.device)
-    module = build_module(request.call).eval().to(device, getattr(torch, request.dtype))
-    args, kwargs = _random_inputs(request.inputs, device, request.seed)
-    if request.channels_last:
-        module = module.to(memory_format=torch.channels_last)
-        args = tuple(_channels_last(tensor) for tensor in args)
-    run: Any = torch.compile(module) if request.compiled else module
-    return lambda: run(*args, **kwargs)
+class _GpuSide:
+    """What NVML says of an NVIDIA GPU while it is measured; nothing of other accelerators."""
 
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._gpu: Gpu | None = None
+        self._watch: GpuWatch | None = None
+        if device.type != "cuda":
+            self._why_not = f"no energy counter of a {device.type} device is known"
+            return
+        self._why_not = "NVML cannot be reached"
+        with contextlib.suppress(pynvml.NVMLError):
+            self._gpu = Gpu(str(torch.cuda.get_device_properties(device).uuid))
 
-def _random_inputs(
-    inputs: Sequence[InputSpec], device: torch.device, seed: int
-) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-    """Random inputs: zeros would let hardware skip work and save power."""
-    generator = torch.Generator().manual_seed(seed)
+    def begin(self) -> None:
+        """Begin to watch."""
+        if self._gpu is not None:
+            self._watch = GpuWatch(self._gpu)
 
-    def tensor(spec: InputSpec) -> Tensor:
-        dtype = getattr(torch, spec.dtype)
-        if spec.high is not None:
-            return torch.randint(spec.high, spec.shape, generator=generator, dtype=dtype).to(device)
-        return torch.randn(spec.shape, generator=generator).to(device, dtype)
+    def look(self) -> None:
+        """Look now and then."""
+        if self._watch is not None:
+            self._watch.look()
 
-    args = tuple(tensor(spec) for spec in inputs if spec.name is None)
-    return args, {spec.name: tensor(spec) for spec in inputs if spec.name is not None}
+    def conditions(self) -> GpuConditions | None:
+        """Return what was seen."""
+        return None if self._watch is None else self._watch.conditions()
 
-
-def _channels_last(tensor: Tensor) -> Tensor:
-    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+    def energy(self, step: Callable[[], object]) -> Energy:
+        """Run for about a second more, and return what a call takes."""
+        if self._gpu is None:
+            return Energy(reason=self._why_not)
+        watch = GpuWatch(self._gpu)
+        before, began, calls = self._gpu.energy_j(), time.perf_counter(), 0
+        while (seconds := time.perf_counter() - began) < _ENERGY_SECONDS:
+            step()
+            torch.accelerator.synchronize(self._device)
+            watch.look()
+            calls += 1
+        after = self._gpu.energy_j()
+        grown = None if before is None or after is None else after - before
+        joules, reason = plausible_energy(grown, watch.conditions().power_w, seconds)
+        return Energy(joules=None if joules is None else joules / calls, reason=reason)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..models import ConstructorCall, Reference
-from ..records import Axis, Cost, InputSpec, Record, Variant
+from ..records import Axis, Cost, GpuConditions, InputSpec, Record, Variant
 from ..timing import Samples, StoppingRule
 
 COUNT = "scaleprof.jobs._count:count_reference"
@@ -12,6 +12,7 @@ LIST = "scaleprof.jobs._count:list_models"
 DEVICE = "scaleprof.jobs._measure:describe"
 KNOBS = "scaleprof.jobs._scale:probe"
 SCALE = "scaleprof.jobs._scale:resolve"
+PLAN_TRAINING = "scaleprof.jobs._scale:plan_training"
 SCALE_ONE = "scaleprof.jobs._scale:resolve_one"
 MEASURE = "scaleprof.jobs._measure:measure_variant"
 BUILD = "scaleprof.jobs._count:check_build"
@@ -107,6 +108,20 @@ class ScaleReply(Record, frozen=True, kw_only=True):
     skipped: tuple[str, ...]
 
 
+class PlanRequest(Record, frozen=True, kw_only=True):
+    """Plan the memory of a training step of some variants in this type."""
+
+    variants: tuple[Variant, ...]
+    dtype: str = "float32"
+
+
+class PlanReply(Record, frozen=True, kw_only=True):
+    """The variants whose training step is planned, and why the others' is not."""
+
+    variants: tuple[Variant, ...]
+    skipped: tuple[str, ...]
+
+
 class ScaleOneRequest(Record, frozen=True, kw_only=True):
     """Resolve one variant of a model.
 
@@ -142,7 +157,8 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
         dtype: Floating-point type of its weights.
         device: Torch device string.
         channels_last: Whether weights and images are laid out with channels last.
-        compiled: Whether the model goes through `torch.compile` first.
+        mode: ``eager``, ``compile`` or ``graph``.
+        step: ``inference``: a forward pass; ``training``: with backward pass and optimizer.
         rule: When to stop.
         seed: Of weights and inputs.
     """
@@ -152,9 +168,17 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
     dtype: str
     device: str
     channels_last: bool
-    compiled: bool
     rule: StoppingRule
+    mode: str = "eager"
+    step: str = "inference"
     seed: int = 0
+
+
+class Energy(Record, frozen=True, kw_only=True):
+    """Energy of one call in joules, or why it is not known."""
+
+    joules: float | None = None
+    reason: str | None = None
 
 
 class MeasureReply(Record, frozen=True, kw_only=True):
@@ -167,6 +191,12 @@ class MeasureReply(Record, frozen=True, kw_only=True):
         allocated: Peak that torch allocated on an accelerator.
         reserved: Peak that torch reserved there.
         process: Growth of this process's resident set.
+        device_s: Time of each sample between events on the device; empty on a CPU.
+        enqueue_s: Time until the host had launched each sample; empty on a CPU.
+        no_events: Why an accelerator has no `device_s`.
+        gpu: Clocks and power meanwhile; None but for NVIDIA GPUs.
+        energy: Energy of one call.
+        busy_s: Time from the first call to the last sample.
     """
 
     samples: Samples
@@ -175,6 +205,17 @@ class MeasureReply(Record, frozen=True, kw_only=True):
     allocated: int | None
     reserved: int | None
     process: int | None
+    device_s: tuple[float, ...] = ()
+    enqueue_s: tuple[float, ...] = ()
+    no_events: str | None = None
+    gpu: GpuConditions | None = None
+    energy: Energy = Energy(reason="not read")
+    busy_s: float = 0.0
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether it is slower than the device can be: others took it, or it was throttled."""
+        return self.contended or (self.gpu is not None and self.gpu.throttled)
 
 
 class BuildRequest(Record, frozen=True, kw_only=True):

@@ -4,6 +4,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from ..costs import training_peak_bytes
 from ..errors import RecipeError
 from ..knobs import (
     Arguments,
@@ -14,11 +17,26 @@ from ..knobs import (
     resolve_strategy,
     size_factor,
 )
-from ..models import is_installed_file, own_sources, resolve_model, with_dtype
-from ..records import ScaledModel, Variant
+from ..models import (
+    build_module,
+    call_of,
+    is_installed_file,
+    own_sources,
+    resolve_model,
+    with_dtype,
+)
+from ..records import ScaledModel, Variant, replace
 from ..scaling import AXES
 from ._count import model_inputs
-from ._requests import KnobsReply, KnobsRequest, ScaleOneRequest, ScaleReply, ScaleRequest
+from ._requests import (
+    KnobsReply,
+    KnobsRequest,
+    PlanReply,
+    PlanRequest,
+    ScaleOneRequest,
+    ScaleReply,
+    ScaleRequest,
+)
 
 # what the worker server has imported for all jobs
 _BEFORE = frozenset(sys.modules)
@@ -80,6 +98,22 @@ def resolve(request: ScaleRequest) -> ScaleReply:
         except RecipeError as error:
             skipped.append(str(error))
     return ScaleReply(variants=tuple(variants), skipped=tuple(dict.fromkeys(skipped)))
+
+
+def plan_training(request: PlanRequest) -> PlanReply:
+    """Put the memory of a training step in the place of that of a forward pass."""
+    planned, skipped = [], []
+    for variant in request.variants:
+        module = build_module(call_of(variant.recipe), meta=True)
+        try:
+            peak = training_peak_bytes(
+                module.to(getattr(torch, request.dtype)), variant.cost.inputs
+            )
+        except Exception as error:  # a model may be made for inference only
+            skipped.append(f"{variant.recipe.call}: cannot be trained: {error}"[:300])
+        else:
+            planned.append(replace(variant, cost=replace(variant.cost, peak_bytes=peak)))
+    return PlanReply(variants=tuple(planned), skipped=tuple(skipped))
 
 
 def resolve_one(request: ScaleOneRequest) -> ScaledModel:

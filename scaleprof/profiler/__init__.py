@@ -195,7 +195,8 @@ def profile(
     dtype: str = "float32",
     batch: int = 1,
     layout: str = "nchw",
-    compile: bool = False,  # noqa: A002 - the word the field uses
+    mode: str = "eager",
+    step: str = "inference",
     strategies: Sequence[str] = ("d", "w", "r", "dw", "dr", "wr", "dwr", "dWr"),
     multipliers: Sequence[float] = (0.5, 1.0, 2.0, 4.0),
     time_limit: float = 120.0,
@@ -218,7 +219,9 @@ def profile(
         dtype: ``float32``, ``float16`` or ``bfloat16``.
         batch: Items in one forward pass.
         layout: ``nchw``, or ``nhwc`` for channels last.
-        compile: Pass models through `torch.compile`.
+        mode: ``eager``, ``compile`` (through `torch.compile`) or ``graph`` (a CUDA graph, which
+            launches in one go).
+        step: ``inference``, or ``training``: forward and backward pass and a step of AdamW.
         strategies: Strategies to compare.
         multipliers: Compute multipliers at which strategies are profiled. Under a budget, the
             multiplier at which each strategy just fills it is solved for and added.
@@ -260,7 +263,8 @@ def profile(
         dtype=dtype,
         batch=batch,
         layout=layout,
-        compiled=compile,
+        mode=mode,
+        step=step,
         strategies=_listed(strategies),
         multipliers=tuple(multipliers),
         time_limit_s=time_limit,

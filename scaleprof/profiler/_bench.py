@@ -4,13 +4,15 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from ..jobs import MEASURE, MeasureReply, MeasureRequest
+from ..jobs import MEASURE, Energy, MeasureReply, MeasureRequest
 from ..models import call_of
 from ..records import Measurement, Memory, Variant, replace
 from ..timing import (
-    Samples,
+    Drift,
     StoppingRule,
+    drift_of,
     missing_percentiles,
     relative_half_width,
     summarise,
@@ -29,8 +31,17 @@ _RESERVE_FOR_RETRY = 8
 # a look at the load takes this long; waiting for a quiet machine, this long in all
 _LOOK_S = 0.1
 _PATIENCE_S = 10.0
+# launching takes so much of the device's time that the device waits for the host
+_HOST_BOUND = 0.8
 # processes whose noise is shown
 _LATEST = 5
+
+
+class _Block(NamedTuple):
+    """What one process measured, and when; None for one of another job."""
+
+    reply: MeasureReply
+    at_s: float | None
 
 
 class Bench:
@@ -60,9 +71,10 @@ class Bench:
         self._device = device
         self._rule = rule
         self._elapsed: list[float] = []
-        self._replies: defaultdict[str, list[MeasureReply]] = defaultdict(list)
+        self._blocks: defaultdict[str, list[_Block]] = defaultdict(list)
         self.failures: dict[str, Failure] = {}
         self._last: dict[str, MeasureReply | None] = {}
+        self._drift = Drift()
         self._patience_s = _PATIENCE_S
         self.deadline = deadline
         self.kept = kept
@@ -100,7 +112,7 @@ class Bench:
         request = self.request(variant, seed)
         known = None if again else self.kept.take(variant, request)
         if known is not None:
-            self._keep(variant, Done(reply=known, elapsed_s=0.0))
+            self._keep(variant, Done(reply=known, elapsed_s=0.0), at_s=None)
             return
         for _ in range(_TRIES):
             self._wait_for_quiet()
@@ -108,8 +120,9 @@ class Bench:
             outcome = self._crew.measure(MEASURE, request, MeasureReply)
             self._elapsed.append(time.monotonic() - began)
             self.kept.put(variant, request, outcome)
-            self._keep(variant, outcome)
-            disturbed = isinstance(outcome, Done) and outcome.reply.contended
+            # between the start and the end of it
+            self._keep(variant, outcome, at_s=(began + time.monotonic()) / 2)
+            disturbed = isinstance(outcome, Done) and outcome.reply.disturbed
             if not disturbed or not self.has_time_for(_RESERVE_FOR_RETRY):
                 return
 
@@ -132,7 +145,8 @@ class Bench:
             dtype=self._options.dtype,
             device=self._device,
             channels_last=self._options.layout == "nhwc",
-            compiled=self._options.compiled,
+            mode=self._options.mode,
+            step=self._options.step,
             rule=self._rule,
             seed=seed,
         )
@@ -146,12 +160,30 @@ class Bench:
                 return
             self._patience_s -= _LOOK_S
 
-    def _keep(self, variant: Variant, outcome: Done[MeasureReply] | Failure) -> None:
+    def _keep(
+        self, variant: Variant, outcome: Done[MeasureReply] | Failure, *, at_s: float | None
+    ) -> None:
         self._last[variant.id] = outcome.reply if isinstance(outcome, Done) else None
         if isinstance(outcome, Done):
-            self._replies[variant.id].append(outcome.reply)
+            self._blocks[variant.id].append(_Block(outcome.reply, at_s))
         else:
             self.failures[variant.id] = outcome
+
+    def watch_drift(self, sentinel: Variant) -> Drift:
+        """See by a variant that was measured again and again how the machine drifts."""
+        seen = [
+            (block.at_s, statistics.median(block.reply.samples.samples))
+            for block in self._blocks[sentinel.id]
+            if block.at_s is not None and not block.reply.disturbed
+        ]
+        self._drift = drift_of([at for at, _ in seen], [latency for _, latency in seen])
+        return self._drift
+
+    @property
+    def model_s(self) -> float:
+        """Time that this job spent in models."""
+        blocks = [block for of_one in self._blocks.values() for block in of_one]
+        return sum(block.reply.busy_s for block in blocks if block.at_s is not None)
 
     def last(self, variant: Variant) -> MeasureReply | None:
         """Return what the latest process of a variant measured; None if it failed."""
@@ -159,9 +191,12 @@ class Bench:
 
     def measured(self, variant: Variant) -> Variant:
         """Return the variant with all its measurements pooled, if there are any."""
-        replies = self._replies.get(variant.id)
-        if replies:
-            measurement = pool(variant, replies, self._device)
+        blocks = self._blocks.get(variant.id)
+        if blocks:
+            steady = [1.0 if b.at_s is None else self._drift.factor(b.at_s) for b in blocks]
+            replies = [block.reply for block in blocks]
+            reused = [block.at_s is None for block in blocks]
+            measurement = pool(variant, replies, self._device, drift=steady, reused=reused)
         elif variant.id in self.failures:
             failure = self.failures[variant.id]
             measurement = Measurement(status=failure.status, reason=failure.reason)
@@ -170,19 +205,45 @@ class Bench:
         return replace(variant, measurement=measurement)
 
 
-def pool(variant: Variant, replies: Sequence[MeasureReply], device: str) -> Measurement:
-    """Pool what several worker processes measured, the undisturbed ones if there are any."""
-    quiet = [reply for reply in replies if not reply.contended]
-    counted = quiet or replies
-    samples: list[Samples] = [reply.samples for reply in counted]
-    latency = summarise([block.samples for block in samples])
+def pool(
+    variant: Variant,
+    replies: Sequence[MeasureReply],
+    device: str,
+    *,
+    drift: Sequence[float] = (),
+    reused: Sequence[bool] = (),
+) -> Measurement:
+    """Pool what several worker processes measured, the undisturbed ones if there are any.
+
+    Args:
+        variant: What they measured.
+        replies: What they say, one at least.
+        device: Torch device string.
+        drift: By how much the machine was slower than usual at each; empty for not at all.
+        reused: Whether each had been measured before; empty for none.
+    """
+    rows = list(
+        zip(
+            replies,
+            drift or [1.0] * len(replies),
+            reused or [False] * len(replies),
+            strict=True,
+        )
+    )
+    quiet = [row for row in rows if not row[0].disturbed]
+    counted = quiet or rows
+    samples = [reply.samples for reply, _, _ in counted]
+    latency = summarise([[s / factor for s in r.samples.samples] for r, factor, _ in counted])
     on_cpu = device == "cpu"
     allocated = _largest([reply.allocated for reply in replies])
-    peak = variant.cost.peak_bytes if on_cpu else allocated
+    device_s = _median([t for reply, _, _ in counted for t in reply.device_s])
+    enqueue_s = _median([t for reply, _, _ in counted for t in reply.enqueue_s])
+    energies = [reply.energy for reply, _, _ in counted]
+    known = [energy.joules for energy in energies if energy.joules is not None]
     return Measurement(
         status="ok",
         latency_s=latency,
-        peak_bytes=peak,
+        peak_bytes=variant.cost.peak_bytes if on_cpu else allocated,
         peak_bytes_source="planned" if on_cpu else "allocated",
         memory=Memory(
             planned=variant.cost.peak_bytes,
@@ -190,13 +251,23 @@ def pool(variant: Variant, replies: Sequence[MeasureReply], device: str) -> Meas
             reserved=_largest([reply.reserved for reply in replies]),
             process=_largest([reply.process for reply in replies]),
         ),
+        energy_j=_median(known),
+        device_s=device_s,
+        enqueue_s=enqueue_s,
+        host_bound=bool(device_s and enqueue_s and enqueue_s > _HOST_BOUND * device_s),
         first_call_s=tuple(block.first_call_s for block in samples),
         noisy=all(block.noisy for block in samples),
         timeout=any(block.timeout for block in samples),
-        contended=not quiet,
-        foreign_cores=tuple(round(reply.foreign_cores, 3) for reply in counted),
+        contended=not quiet and any(reply.contended for reply in replies),
+        throttled=not quiet and any(r.gpu is not None and r.gpu.throttled for r in replies),
+        foreign_cores=tuple(round(reply.foreign_cores, 3) for reply, _, _ in counted),
+        gpu=tuple(reply.gpu for reply, _, _ in counted if reply.gpu is not None),
+        drift=tuple(f for _, f, _ in counted) if any(f != 1.0 for _, f, _ in counted) else (),
+        reused_processes=sum(before for _, _, before in counted),
+        busy_s=tuple(round(reply.busy_s, 4) for reply, _, _ in counted),
         discarded_processes=len(replies) - len(counted),
-        reasons=_reasons(on_cpu) | missing_percentiles(latency),
+        reasons=_reasons(counted[0][0], on_cpu, energies[0] if not known else None)
+        | missing_percentiles(latency),
     )
 
 
@@ -204,9 +275,21 @@ def _largest(values: Sequence[int | None]) -> int | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _reasons(on_cpu: bool) -> dict[str, str]:
-    reasons = {"energy_j": "not read by this version"}
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def _reasons(reply: MeasureReply, on_cpu: bool, energy: Energy | None) -> dict[str, str]:
+    reasons = {} if energy is None else {"energy_j": energy.reason or "not read"}
     if on_cpu:
         untracked = "torch does not track allocations on a CPU"
-        return reasons | {"memory.allocated": untracked, "memory.reserved": untracked}
+        same = "on a CPU the caller waits for all of it"
+        return reasons | {
+            "memory.allocated": untracked,
+            "memory.reserved": untracked,
+            "device_s": same,
+            "enqueue_s": same,
+        }
+    if not reply.device_s:
+        reasons["device_s"] = reply.no_events or "the device has no events that tell time"
     return reasons | {"memory.process": "not read where the device has memory of its own"}

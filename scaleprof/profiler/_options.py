@@ -10,6 +10,8 @@ from ..selection import Budget
 AXES = ("width", "depth", "resolution")
 DTYPES = ("float32", "float16", "bfloat16")
 LAYOUTS = ("nchw", "nhwc")
+MODES = ("eager", "compile", "graph")
+STEPS = ("inference", "training")
 MAX_MULTIPLIER = 1000.0
 MAX_BATCH = 2**31
 
@@ -24,7 +26,8 @@ class Options(Record, frozen=True, kw_only=True):
         dtype: Floating-point type of weights and inputs.
         batch: Items in one forward pass.
         layout: ``nchw`` or ``nhwc`` (channels last).
-        compiled: Whether models go through `torch.compile`.
+        mode: ``eager``, ``compile`` (through `torch.compile`) or ``graph`` (a CUDA graph).
+        step: ``inference`` or ``training``.
         strategies: Strategies to compare.
         multipliers: Compute multipliers at which each strategy is profiled.
         time_limit_s: Time for the whole job.
@@ -42,7 +45,8 @@ class Options(Record, frozen=True, kw_only=True):
     dtype: str = "float32"
     batch: int = 1
     layout: str = "nchw"
-    compiled: bool = False
+    mode: str = "eager"
+    step: str = "inference"
     strategies: tuple[str, ...] = tuple(STRATEGIES)
     multipliers: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
     time_limit_s: float = 120.0
@@ -64,6 +68,8 @@ def check_options(options: Options) -> None:
     _check_choice("strategy", options.strategies, tuple(STRATEGIES))
     _check_choice("dtype", (options.dtype,), DTYPES)
     _check_choice("layout", (options.layout,), LAYOUTS)
+    _check_choice("mode", (options.mode,), MODES)
+    _check_choice("step", (options.step,), STEPS)
     _check_batch(options.batch)
     if not options.time_limit_s > 0:
         raise InputError(f"`time_limit` must be positive, got {options.time_limit_s:g} s")

@@ -73,7 +73,11 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
         )
         selection = _run(sweep, bench, base, options, state.name)
         sweep.notes += kept.notes
-    context = _context(state, options, started, time.monotonic() - began)
+    context = replace(
+        _context(state, options, started, time.monotonic() - began),
+        model_s=round(bench.model_s, 3),
+        drift=sweep.drift.largest,
+    )
     return _report(context, base, knobs=knobs, sweep=sweep, selection=selection, options=options)
 
 
@@ -108,6 +112,7 @@ def _run(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) 
     if not options.budgets:
         return None
     selection = select_and_check(sweep, bench, options, device)
+    sweep.correct_drift()
     _finish(sweep, base, options)
     return selection
 
@@ -149,7 +154,8 @@ def _context(
         flags=state.flags,
         dtype=options.dtype,
         layout=options.layout,
-        mode="compile" if options.compiled else "eager",
+        mode=options.mode,
+        step=options.step,
         batch=options.batch,
         command=options.command,
         started_at=started.isoformat(timespec="seconds"),
@@ -200,7 +206,13 @@ def _report(
         strategies=strategies,
         selection=selection,
         selection_reason=None if selection else _why_none(base.model, variants, limits, context),
-        notes=(*sweep.notes, *_contention_notes(variants), *_accuracy_notes(base, knobs.inputs)),
+        notes=(
+            *sweep.notes,
+            *_contention_notes(variants),
+            *_drift_notes(sweep),
+            *_device_notes(variants),
+            *_accuracy_notes(base, knobs.inputs),
+        ),
         skipped=tuple(sweep.skipped),
         decided=selection is not None
         or not (is_timed(options) and any(map(is_contended, variants))),
@@ -232,6 +244,33 @@ def _contention_notes(variants: Sequence[Variant]) -> list[str]:
         f"other processes kept the cores busy while {disturbed} of {measured} variants were "
         "measured: their latencies are too high; run this on a quiet machine"
     ]
+
+
+def _drift_notes(sweep: Sweep) -> list[str]:
+    if not sweep.drift.corrected:
+        return []
+    return [
+        f"the machine changed its speed by up to {sweep.drift.largest:.0%} meanwhile, as the base "
+        "showed: latencies are corrected for it"
+    ]
+
+
+def _device_notes(variants: Sequence[Variant]) -> list[str]:
+    """What an accelerator did that makes latencies other than they could be, and the remedy."""
+    measured = [v.measurement for v in variants if v.measurement is not None]
+    notes = []
+    if throttled := [m for m in measured if m.throttled]:
+        why = dict.fromkeys(r for m in throttled for state in m.gpu for r in state.throttle_reasons)
+        notes.append(
+            f"the GPU ran below its clock while {len(throttled)} of {len(measured)} variants were "
+            f"measured ({', '.join(why) or 'it does not say why'}): let it cool, or lock its clocks"
+        )
+    if bound := sum(m.host_bound for m in measured):
+        notes.append(
+            f"{bound} of {len(measured)} variants wait for the host to launch them: --mode graph "
+            "or compile, or a larger --batch, would use the device"
+        )
+    return notes
 
 
 def _accuracy_notes(base: Base, inputs: Sequence[InputSpec]) -> list[str]:

@@ -1,12 +1,22 @@
 """The variants of one profile: resolved, measured where that matters, and kept."""
 
 import math
+import random
 from collections.abc import Callable, Iterable, Sequence
 
-from ..errors import ScaleprofError
-from ..jobs import SCALE, KnobsReply, ScaleReply, ScaleRequest
+from ..errors import ModelError, ScaleprofError
+from ..jobs import (
+    PLAN_TRAINING,
+    SCALE,
+    KnobsReply,
+    PlanReply,
+    PlanRequest,
+    ScaleReply,
+    ScaleRequest,
+)
 from ..records import Variant, replace
 from ..selection import Limit, meets, quantity, rank, resolve_limits
+from ..timing import Drift
 from ..workers import Failure, failure_error
 from ._bench import Bench
 from ._crew import Crew
@@ -16,6 +26,8 @@ from ._predict import with_predictions
 
 Progress = Callable[[str], None]
 
+# processes between two of the sentinel
+SENTINEL_EVERY = 6
 # processes kept free at the end for checking the choice: two of it and two of the base
 CHECK_PROCESSES = 4
 # a variant expected this far beyond a limit, or this far below it, does not change the choice
@@ -57,6 +69,8 @@ class Sweep:
         self.skipped: list[str] = []
         self.notes: list[str] = []
         self.interrupted = False
+        self.drift = Drift()
+        self._random = random.Random(0)
         self._model = model
         self._knobs = knobs
         self._options = options
@@ -64,7 +78,10 @@ class Sweep:
         self._bench = bench
         self._progress = progress
         # the base is every strategy at multiplier 1
-        self._keep(replace(knobs.base, strategies=options.strategies))
+        base = self._planned([knobs.base])
+        if not base:
+            raise ModelError(f"`{model}` cannot be trained", hint="leave --step training out")
+        self._keep(replace(base[0], strategies=options.strategies))
 
     @property
     def base(self) -> Variant:
@@ -91,8 +108,24 @@ class Sweep:
         if isinstance(outcome, Failure):
             self.skipped.append(f"strategy {strategy}: {outcome.reason}")
             return []
-        self.skipped += [text for text in outcome.reply.skipped if text not in self.skipped]
-        return [v for found in outcome.reply.variants if (v := self._add(found, strategy))]
+        self._skip(outcome.reply.skipped)
+        found = self._planned(outcome.reply.variants)
+        return [v for variant in found if (v := self._add(variant, strategy))]
+
+    def _skip(self, why: Iterable[str]) -> None:
+        self.skipped += [text for text in why if text not in self.skipped]
+
+    def _planned(self, variants: Sequence[Variant]) -> Sequence[Variant]:
+        """Variants with the static plan of what is measured of them."""
+        if self._options.step == "inference" or not variants:
+            return variants
+        request = PlanRequest(variants=tuple(variants), dtype=self._options.dtype)
+        files = self._knobs.sources
+        outcome = self._crew.probe(PLAN_TRAINING, request, PlanReply, lambda _: files)
+        if isinstance(outcome, Failure):
+            raise failure_error(outcome, f"`{self._model}` in training")
+        self._skip(outcome.reply.skipped)
+        return outcome.reply.variants
 
     def _add(self, variant: Variant, strategy: str) -> Variant | None:
         known = self.variants.get(variant.id)
@@ -144,14 +177,33 @@ class Sweep:
         return failure_error(self._bench.failures[variant.id], f"`{self._model}`")
 
     def measure_all(self, variants: Iterable[Variant]) -> None:
-        """Measure variants in turn, as long as there is time."""
-        for variant in variants:
-            if self.variants[variant.id].measurement is not None:
-                continue
-            if not self._bench.has_time_for(1 + self._reserve):
-                self._note_time()
-                return
-            self.measure(variant)
+        """Measure variants as long as there is time, with the base between them as a sentinel.
+
+        They come in the order given, but for chance among those between two sentinels: what the
+        machine does meanwhile must not look like an effect of their size.
+        """
+        left = [v for v in variants if self.variants[v.id].measurement is None]
+        for start in range(0, len(left), SENTINEL_EVERY):
+            block = left[start : start + SENTINEL_EVERY]
+            self._random.shuffle(block)
+            for variant in block:
+                if not self._bench.has_time_for(1 + self._reserve):
+                    self._note_time()
+                    return
+                self.measure(variant)
+            if len(block) == SENTINEL_EVERY and self._bench.has_time_for(1 + self._reserve):
+                self._watch()
+
+    def _watch(self) -> None:
+        """Measure the sentinel, and correct everything for what it shows."""
+        self.measure(self.base, seed=0)
+        self.correct_drift()
+
+    def correct_drift(self) -> None:
+        """Divide latencies by how much slower than usual the machine was, if it was."""
+        self.drift = self._bench.watch_drift(self.base)
+        for variant in list(self.variants.values()):
+            self._measured(variant)
 
     @property
     def _reserve(self) -> int:

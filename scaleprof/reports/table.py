@@ -42,6 +42,8 @@ def _heading(report: Report) -> Text:
     threads = context.flags.get("threads")
     where = f"{plain(context.device.name)}" + (f", {threads} threads" if threads else "")
     conditions = f"{plain(context.dtype)}, {plain(context.layout)}, {plain(context.mode)}"
+    if context.step != "inference":
+        conditions += f", a step of {plain(context.step)}"
     batch = f"batch {context.batch}"
     return Text(f"{plain(report.base.model)} on {where} · {conditions}, {batch}", style="bold")
 

@@ -1,5 +1,7 @@
 """What a variant takes, measured in a fresh worker process. Importing this leaves torch alone."""
 
+from ._drift import Drift as Drift
+from ._drift import drift_of as drift_of
 from ._measure import Samples as Samples
 from ._measure import ScriptedTimer as ScriptedTimer
 from ._measure import StoppingRule as StoppingRule

@@ -56,6 +56,7 @@ class Samples(Record, frozen=True, kw_only=True):
         samples: Latency of one forward pass, in seconds, in order.
         noisy: Sampling ended before the median was known to `StoppingRule.half_width`.
         timeout: It ended because of `StoppingRule.max_seconds`.
+        calls_per_sample: Calls that each sample is the mean of.
     """
 
     first_call_s: float
@@ -63,6 +64,12 @@ class Samples(Record, frozen=True, kw_only=True):
     samples: tuple[float, ...]
     noisy: bool
     timeout: bool
+    calls_per_sample: int = 1
+
+    @property
+    def sampled_calls(self) -> int:
+        """Calls that were sampled."""
+        return self.calls_per_sample * len(self.samples)
 
 
 def measure(
@@ -106,6 +113,7 @@ def measure(
         samples=tuple(samples),
         noisy=not known,
         timeout=timeout and not known,
+        calls_per_sample=per_sample,
     )
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -32,27 +33,66 @@ class CpuTimer:
 class AcceleratorTimer:
     """Time calls on an accelerator by the host's clock, from an idle device to an idle device.
 
-    What is timed includes the launches, as a caller sees them.
+    What is timed includes the launches, as a caller sees them. Beside it the device's own time is
+    kept, between events around the calls, and the time until the host had launched them: where
+    that is most of it, the host is what is slow.
 
     Args:
         function: One forward pass.
         device: The accelerator.
+        between: Called after every timed block, while nothing is timed.
+
+    Attributes:
+        device_s: Time per call between events, one for each `time`; empty where the device has no
+            events that tell time.
+        enqueue_s: Time per call until the host had launched it, one for each `time`.
+        no_events: Why `device_s` is empty; None where it is not.
     """
 
-    def __init__(self, function: Callable[[], object], device: torch.device) -> None:
+    def __init__(
+        self,
+        function: Callable[[], object],
+        device: torch.device,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
         self._function = function
         self._device = device
+        self._between = between
         self._began = time.perf_counter()
+        self.device_s: list[float] = []
+        self.enqueue_s: list[float] = []
+        self.no_events: str | None = None
 
     def time(self, calls: int) -> float:
         """Run the calls and return their total time in seconds."""
         torch.accelerator.synchronize(self._device)
         began = time.perf_counter_ns()
+        start = self._event()
         for _ in range(calls):
             self._function()
+        end = self._event()
+        launched = time.perf_counter_ns()
         torch.accelerator.synchronize(self._device)
-        return (time.perf_counter_ns() - began) * 1e-9
+        ended = time.perf_counter_ns()
+        self.enqueue_s.append((launched - began) * 1e-9 / calls)
+        if start is not None and end is not None:
+            # events tell milliseconds
+            self.device_s.append(float(start.elapsed_time(end)) * 1e-3 / calls)
+        self._between()
+        return (ended - began) * 1e-9
 
     def elapsed(self) -> float:
         """Return the seconds since the timer was made."""
         return time.perf_counter() - self._began
+
+    def _event(self) -> Any:
+        """Record an event on the device; None where it has none that tell time."""
+        if self.no_events is not None:
+            return None
+        try:
+            event = torch.Event(self._device, enable_timing=True)
+            event.record()
+        except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+            self.no_events = str(error).splitlines()[0] if str(error) else type(error).__name__
+            return None
+        return event

@@ -6,6 +6,19 @@ from scaleprof.timing.memory import accelerator_peak, process_peak, reset_proces
 from scaleprof.timing.timers import AcceleratorTimer, CpuTimer
 
 
+class FakeEvent:
+    """Stands for ``torch.Event``: two of them are always 6 ms apart."""
+
+    def __init__(self, device, *, enable_timing):
+        assert enable_timing
+
+    def record(self):
+        pass
+
+    def elapsed_time(self, other):
+        return 6.0
+
+
 class FakeAccelerator:
     """Stands for ``torch.accelerator``: notes what is asked of it."""
 
@@ -30,6 +43,7 @@ class FakeAccelerator:
 def accelerator(monkeypatch):
     fake = FakeAccelerator()
     monkeypatch.setattr(torch, "accelerator", fake)
+    monkeypatch.setattr(torch, "Event", FakeEvent)
     return fake
 
 
@@ -47,6 +61,27 @@ def test_the_accelerator_is_idle_before_and_after_what_is_timed(accelerator):
     assert isinstance(timer, Timer)
     timer.time(2)
     assert accelerator.log == ["synchronize", "call", "call", "synchronize"]
+
+
+def test_the_devices_own_time_is_kept_beside_the_hosts(accelerator):
+    looks = []
+    timer = AcceleratorTimer(lambda: None, torch.device("meta"), between=lambda: looks.append(1))
+    host = timer.time(3)
+    timer.time(1)
+    assert timer.device_s == pytest.approx([0.002, 0.006])
+    assert len(timer.enqueue_s) == len(looks) == 2
+    assert 0 < timer.enqueue_s[0] <= host / 3
+
+
+def test_a_device_without_events_that_tell_time_is_timed_by_the_host(accelerator, monkeypatch):
+    def no_events(device, *, enable_timing):
+        raise RuntimeError("events are not there\nsecond line")
+
+    monkeypatch.setattr(torch, "Event", no_events)
+    timer = AcceleratorTimer(lambda: None, torch.device("meta"))
+    assert timer.time(2) > 0
+    assert timer.device_s == []
+    assert timer.no_events == "events are not there"
 
 
 def test_the_peak_is_that_of_one_call_alone(accelerator):

@@ -1,0 +1,95 @@
+"""What is timed: a forward pass or a training step of a model, eager, compiled or as a graph."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..costs import mean_square
+from ..errors import DeviceError
+from ..models import build_module
+from ..records import InputSpec
+from ._requests import MeasureRequest
+
+Step = Callable[[], Any]
+
+# calls on a side stream before a CUDA graph is captured, as torch's documentation asks for
+_CALLS_BEFORE_CAPTURE = 3
+
+
+def prepare(request: MeasureRequest) -> Step:
+    """Build the model and its inputs on the device and return what is to be timed.
+
+    It builds and runs in torch's present mode: without gradients, that is `torch.inference_mode`.
+
+    Raises:
+        DeviceError: If the mode needs another device.
+        Exception: What the model raises.
+    """
+    device = torch.device(request.device)
+    module = build_module(request.call).to(device, getattr(torch, request.dtype))
+    args, kwargs = _random_inputs(request.inputs, device, request.seed)
+    if request.channels_last:
+        module = module.to(memory_format=torch.channels_last)
+        args = tuple(_channels_last(tensor) for tensor in args)
+    module.train(request.step == "training")
+    run: Any = torch.compile(module) if request.mode == "compile" else module
+    if module.training:
+        step = _training_step(module, run, args, kwargs)
+    else:
+        step = functools.partial(run, *args, **kwargs)
+    return _captured(step, device) if request.mode == "graph" else step
+
+
+def _training_step(
+    module: nn.Module, run: Any, args: Sequence[Tensor], kwargs: Mapping[str, Tensor]
+) -> Step:
+    """Forward, backward and AdamW: what a step of training costs whatever the loss is."""
+    # on an accelerator the step counter is a tensor there, so that a graph can hold it
+    capturable = next(module.parameters()).is_cuda
+    optimizer = torch.optim.AdamW(module.parameters(), capturable=capturable)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        mean_square(run(*args, **kwargs)).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    return step
+
+
+def _captured(step: Step, device: torch.device) -> Step:
+    """Capture a step as a CUDA graph and return its replay, which launches it in one go."""
+    if device.type != "cuda":
+        raise DeviceError("mode graph needs a CUDA device", hint="use --mode eager or compile")
+    stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
+        for _ in range(_CALLS_BEFORE_CAPTURE):
+            step()
+    torch.cuda.current_stream(device).wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def _random_inputs(
+    inputs: Sequence[InputSpec], device: torch.device, seed: int
+) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """Random inputs: zeros would let hardware skip work and save power."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def tensor(spec: InputSpec) -> Tensor:
+        dtype = getattr(torch, spec.dtype)
+        if spec.high is not None:
+            return torch.randint(spec.high, spec.shape, generator=generator, dtype=dtype).to(device)
+        return torch.randn(spec.shape, generator=generator).to(device, dtype)
+
+    args = tuple(tensor(spec) for spec in inputs if spec.name is None)
+    return args, {spec.name: tensor(spec) for spec in inputs if spec.name is not None}
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
