@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 COUNTS_SCHEMA = "scaleprof.counts/1"
 REPORT_SCHEMA = "scaleprof.report/1"
+DEVICES_SCHEMA = "scaleprof.devices/1"
 KNOBS_SCHEMA = "scaleprof.knobs/1"
 CHECK_SCHEMA = "scaleprof.check/1"
 
@@ -490,6 +491,78 @@ class Device(Record, frozen=True, kw_only=True):
     driver: str | None
 
 
+class MeasuredCeilings(Record, frozen=True, kw_only=True):
+    """What a device does at most, measured on it.
+
+    Attributes:
+        copy_bytes_per_s: Bytes read and written by a copy much larger than the caches.
+        matmul_flops_per_s: FLOPs of a large matrix product, by type; None where it does none.
+        launch_s: Time of an operator that has next to nothing to do: what launching costs.
+        reasons: Why a value is None, by field.
+    """
+
+    copy_bytes_per_s: Positive | None
+    matmul_flops_per_s: dict[str, Positive | None]
+    launch_s: Seconds | None
+    reasons: dict[str, str] = {}
+
+
+class Calibration(Record, frozen=True, kw_only=True):
+    """How far apart fresh processes of one and the same model are on a machine (A/A).
+
+    Attributes:
+        measured_at: When, ISO 8601, UTC.
+        model: What was measured again and again.
+        latencies_s: Its median latency in each process.
+        spread: Robust standard deviation of their logarithms.
+        smallest_effect: Smallest relative change that ten processes on each side tell from none
+            with 95 % confidence.
+        disturbed: Processes that are left out because others took cores from them.
+    """
+
+    measured_at: str
+    model: str
+    latencies_s: tuple[Positive, ...]
+    spread: Annotated[float, Meta(ge=0, le=10)]
+    smallest_effect: Annotated[float, Meta(ge=0, le=1e9)]
+    disturbed: Count = 0
+
+
+class FoundDevice(Record, frozen=True, kw_only=True):
+    """A device that is there: what it can do, how it is set, and how it is now.
+
+    Attributes:
+        name: Device string for ``--device``.
+        device: What it is.
+        ceilings: What it does at most, as measured now.
+        datasheet: What its vendor says: rates in FLOPs per second by type, and ``bytes_per_s``;
+            empty for a device without a data sheet in ``profiles/``.
+        settings: Settings that change its speed.
+        state: How it is now: clocks, load, foreign processes, …; null where it is not known.
+        lacks: What cannot be measured on it, and why.
+        advice: What to do for measurements that can be trusted.
+        calibration: The latest ``devices --calibrate`` on it, if there was one.
+    """
+
+    name: str
+    device: Device
+    ceilings: MeasuredCeilings
+    datasheet: dict[str, float] = {}
+    settings: dict[str, str | int | bool] = {}
+    state: dict[str, str | int | float | bool | None] = {}
+    lacks: dict[str, str] = {}
+    advice: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+
+
+class Devices(Record, frozen=True, kw_only=True):
+    """What ``scaleprof devices --json`` writes."""
+
+    schema: str = DEVICES_SCHEMA
+    devices: tuple[FoundDevice, ...]
+    failures: dict[str, str] = {}
+
+
 class Context(Record, frozen=True, kw_only=True):
     """Conditions of a profile: everything that can change a measurement.
 
@@ -510,6 +583,7 @@ class Context(Record, frozen=True, kw_only=True):
         git_commit: Commit of the user's repository; None outside one.
         load: Runnable processes per core before measuring, over the last minute.
         model_s: Part of `elapsed_s` that was spent in models that were measured.
+        calibration: How far apart fresh processes are on this machine, if it was calibrated.
         drift: Largest change of the base's latency during the job, as a share of it; None when it
             was measured too rarely to tell.
     """
@@ -530,6 +604,7 @@ class Context(Record, frozen=True, kw_only=True):
     step: str = "inference"
     model_s: float | None = None
     drift: float | None = None
+    calibration: Calibration | None = None
     reasons: dict[str, str] = {}
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ..errors import ScaleprofError
-from . import build, check, count, kernels, knobs, profile, scale, schema, select
+from . import build, check, count, devices, kernels, knobs, profile, scale, schema, select
 
 app = typer.Typer(
     name="scaleprof",
@@ -25,6 +25,7 @@ app.command()(check.check)
 app.command()(count.count)
 app.command()(knobs.knobs)
 app.command()(scale.scale)
+app.command()(devices.devices)
 app.add_typer(kernels.app, name="kernels")
 app.command()(schema.schema)
 

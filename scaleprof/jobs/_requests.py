@@ -10,6 +10,8 @@ COUNT = "scaleprof.jobs._count:count_reference"
 COMPARE = "scaleprof.jobs._count:compare_counts"
 LIST = "scaleprof.jobs._count:list_models"
 DEVICE = "scaleprof.jobs._measure:describe"
+DEVICE_NAMES = "scaleprof.jobs._devices:device_names"
+INSPECT = "scaleprof.jobs._devices:inspect_device"
 KNOBS = "scaleprof.jobs._scale:probe"
 SCALE = "scaleprof.jobs._scale:resolve"
 PLAN_TRAINING = "scaleprof.jobs._scale:plan_training"
@@ -53,6 +55,16 @@ class DeviceRequest(Record, frozen=True, kw_only=True):
 
     name: str
     libraries: tuple[str, ...] = ()
+
+
+class NamesRequest(Record, frozen=True, kw_only=True):
+    """List the devices that torch can use."""
+
+
+class DeviceNames(Record, frozen=True, kw_only=True):
+    """Device strings, the CPU first."""
+
+    names: tuple[str, ...]
 
 
 class KnobsRequest(Record, frozen=True, kw_only=True):

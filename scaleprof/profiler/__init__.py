@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
-from ..records import CountedModel, FoundKnobs, Report, ScaledModel
+from ..records import CountedModel, Devices, FoundKnobs, Report, ScaledModel
 
 if TYPE_CHECKING:
     from torch import nn
@@ -277,6 +277,31 @@ def profile(
     )
     check_options(options)
     return profile_model(_reference_text(model), options, progress=progress or (lambda _: None))
+
+
+def devices(
+    device: str | None = None,
+    *,
+    calibrate: bool = False,
+    store: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Devices:
+    """Look at the devices of this machine: ceilings, settings, state and noise.
+
+    Args:
+        device: Torch device string; None for all that are there.
+        calibrate: Measure one model in many processes, and keep how far apart they are.
+        store: Path of the store that keeps calibrations; see `profile`.
+        progress: Called with a line for every step.
+
+    Raises:
+        ScaleprofError: If the device is not there, or others took it while it was calibrated.
+    """
+    from ._devices import look_at_devices
+
+    return look_at_devices(
+        device, calibrate=calibrate, store=store, progress=progress or (lambda _: None)
+    )
 
 
 def _listed(texts: str | Sequence[str]) -> tuple[str, ...]:

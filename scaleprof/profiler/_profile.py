@@ -28,6 +28,7 @@ from ._bench import Bench
 from ._cache import Cache
 from ._check import is_contended, is_timed, select_and_check
 from ._crew import Crew, libraries_of
+from ._devices import known_calibration
 from ._kept import Kept
 from ._options import Options
 from ._probing import knobs_request, probe_knobs
@@ -73,10 +74,12 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
         )
         selection = _run(sweep, bench, base, options, state.name)
         sweep.notes += kept.notes
+        calibration = known_calibration(store, state)
     context = replace(
         _context(state, options, started, time.monotonic() - began),
         model_s=round(bench.model_s, 3),
         drift=sweep.drift.largest,
+        calibration=calibration,
     )
     return _report(context, base, knobs=knobs, sweep=sweep, selection=selection, options=options)
 

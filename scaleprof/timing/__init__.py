@@ -1,5 +1,7 @@
 """What a variant takes, measured in a fresh worker process. Importing this leaves torch alone."""
 
+from ._calibration import MIN_PROCESSES as MIN_PROCESSES
+from ._calibration import calibration_of as calibration_of
 from ._drift import Drift as Drift
 from ._drift import drift_of as drift_of
 from ._measure import Samples as Samples

@@ -17,6 +17,7 @@ from scipy import stats
 from scaleprof import check
 from scaleprof.errors import BudgetError, GateError, InputError, ReportError
 from scaleprof.records import (
+    Calibration,
     Check,
     Measurement,
     Memory,
@@ -352,6 +353,26 @@ def test_a_flag_cannot_hide_another_device():
 )
 def test_budgets_need_no_baseline(budget, verdict):
     assert one(report(timed(0.010)), budgets=budget).verdict == verdict
+
+
+def test_a_calibrated_machine_decides_what_another_could_not():
+    # 3 % slower in ten processes each: within the noise that is assumed of a machine, and far
+    # beyond that of one whose fresh processes were found to be 0.1 % apart
+    calibration = Calibration(
+        measured_at="now", model="m", latencies_s=(1.0,) * 16, spread=0.001, smallest_effect=0.001
+    )
+
+    def of(latency_s, known):
+        plain = report(timed(latency_s, processes=10))
+        return replace(plain, context=replace(plain.context, calibration=known))
+
+    def verdict(known):
+        gate = "latency.p50:+1%" if known else "latency.p50:+5%"
+        return one(of(1.03, known), baseline=of(1.0, known), gates=gate)
+
+    assert verdict(calibration).verdict == "fail"
+    wide, narrow = verdict(None).change_interval, verdict(calibration).change_interval
+    assert narrow[1] - narrow[0] < wide[1] - wide[0]
 
 
 def test_a_relative_budget_counts_the_noise_of_the_base_too():

@@ -5,10 +5,19 @@ The chance of a wrong verdict is divided by the number of lines that an interval
 verdicts, and nobody believes a line whose interval says otherwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ...errors import GateError, InputError, ReportError
-from ...records import Check, CheckLine, GraphChange, Report, Variant, Verdict, replace
+from ...records import (
+    Calibration,
+    Check,
+    CheckLine,
+    GraphChange,
+    Report,
+    Variant,
+    Verdict,
+    replace,
+)
 from ...selection import Budget, parse_budgets
 from .._text import one_line
 from ._cases import Case, Named, cases, that_matter
@@ -138,8 +147,18 @@ class _Noises:
         key = percentile, frozenset(reports)
         if key not in self._found:
             observed = [t for report in reports.values() for t in timings(report, percentile)]
-            self._found[key] = noise_of(observed, confidence=self._confidence)
+            self._found[key] = noise_of(
+                observed,
+                confidence=self._confidence,
+                calibrations=_calibrations(reports.values()) if percentile == "latency.p50" else (),
+            )
         return self._found[key]
+
+
+def _calibrations(reports: Iterable[Report]) -> list[Calibration]:
+    """What reports say of their machines; two of one machine, said twice, count once."""
+    known = [report.context.calibration for report in reports]
+    return list(dict.fromkeys(calibration for calibration in known if calibration is not None))
 
 
 def _beside_graph(line: CheckLine, *, changed: bool) -> CheckLine:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
+from ...records import Calibration
 from ...selection import BETWEEN_PROCESSES
 
 # the recorded spread of another machine counts like three observed degrees of freedom: it carries
@@ -121,17 +122,25 @@ def bounded_exp(logarithm: float) -> float:
     return math.exp(min(logarithm, _LARGEST_LOG))
 
 
-def noise_of(timings: Iterable[Timing], *, confidence: float) -> Noise:
+def noise_of(
+    timings: Iterable[Timing], *, confidence: float, calibrations: Sequence[Calibration] = ()
+) -> Noise:
     """Estimate the scatter between processes from everything that was measured in several.
 
-    The variance is the mean of the recorded one (`scaleprof.selection.BETWEEN_PROCESSES`) and of
-    the observed ones, weighted by degrees of freedom.
+    The variance is the mean of the recorded one (`scaleprof.selection.BETWEEN_PROCESSES`), of the
+    calibrated ones and of the observed ones, weighted by degrees of freedom.
 
     Args:
         timings: The same percentile of many variants.
         confidence: Of one interval, two-sided.
+        calibrations: What is known of the machines that measured them.
     """
-    squares, degrees = PRIOR_DEGREES * BETWEEN_PROCESSES**2, PRIOR_DEGREES
+    degrees = 1 if calibrations else PRIOR_DEGREES
+    squares = degrees * BETWEEN_PROCESSES**2
+    for calibration in calibrations:
+        own = max(len(calibration.latencies_s) - 1, 0)
+        squares += own * calibration.spread**2
+        degrees += own
     for timing in timings:
         squares += math.fsum((log - timing.centre) ** 2 for log in timing.logs)
         degrees += timing.processes - 1
