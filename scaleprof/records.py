@@ -294,7 +294,8 @@ class Memory(Record, frozen=True, kw_only=True):
         planned: Static plan: weights, inputs and live activations, as `Cost.peak_bytes`.
         allocated: Largest allocated by torch on the accelerator; None on a CPU.
         reserved: Largest reserved by torch on the accelerator; None on a CPU.
-        process: Growth of the resident set of the worker process; None on an accelerator.
+        process: Growth of the worker process's own memory, the pages that its allocator keeps for
+            later among it; None on an accelerator.
     """
 
     planned: Count

@@ -221,7 +221,17 @@ def _legend(report: Report) -> Text:
     if len(skipped) > _SHOWN_SKIPPED:
         lines.append(f"skipped: {len(skipped) - _SHOWN_SKIPPED} more, see the report")
     lines += [f"note: {plain(note)}" for note in report.notes]
+    lines += _time_spent(report)
     return Text("\n".join(lines), style="dim")
+
+
+def _time_spent(report: Report) -> list[str]:
+    """How much of the time went into models, and what it cost to look after them."""
+    elapsed, model = report.context.elapsed_s, report.context.model_s
+    if not model:
+        return []
+    overhead = max(elapsed / model - 1, 0.0)
+    return [f"took {elapsed:.0f} s, {model:.0f} s of it in models ({overhead:.0%} on top)"]
 
 
 def knobs_table(found: FoundKnobs) -> Group:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+_SIZES = re.compile(r"^(VmHWM|RssFile):\s+(\d+) kB", re.MULTILINE)
+
 
 def accelerator_peak(function: Callable[[], object], device: torch.device) -> tuple[int, int]:
     """Return the allocated and the reserved peak of one call in bytes, weights included."""
@@ -31,10 +33,16 @@ def reset_process_peak() -> int | None:
 
 
 def process_peak() -> int | None:
-    """Return the peak of this process's resident set in bytes, or None where it is unknown."""
+    """Return the peak of this process's memory in bytes, or None where it is unknown.
+
+    Pages of files are left out: code of libraries that is mapped when it is first run is shared by
+    all processes, and no memory of a model's.
+    """
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
         return None
-    match = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-    return int(match[1]) * 1024 if match else None
+    sizes = {name: int(kib) * 1024 for name, kib in _SIZES.findall(status)}
+    if "VmHWM" not in sizes:
+        return None
+    return sizes["VmHWM"] - sizes.get("RssFile", 0)

@@ -1,6 +1,8 @@
 """Whole jobs on a small net, on the CPU. What is asserted never depends on how fast it is."""
 
+import contextlib
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,41 @@ def test_a_variant_that_crashes_is_named_and_the_sweep_goes_on():
     assert (wide.measurement.status, wide.measurement.latency_s) == ("crashed", None)
     assert "SIGSEGV" in wide.measurement.reason
     assert deep.measurement.status == "ok"
+
+
+def _stored(path):
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT variant, p50_s FROM blocks ORDER BY id").fetchall()
+
+
+def test_a_model_whose_forward_was_edited_is_measured_anew(tmp_path):
+    net, store = tmp_path / "net.py", str(tmp_path / "store.sqlite")
+    source = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self, width=32):
+        super().__init__()
+        self.layer = torch.nn.Linear(8, width)
+
+    def forward(self, x):
+        return self.layer(x).relu()
+"""
+    net.write_text(source)
+    settings = {
+        "inputs": ["8"], "device": "cpu", "multipliers": [2.0], "strategies": ["w"], "store": store,
+    }  # fmt: skip
+    first = scaleprof.profile(f"{net}:Net", **settings)
+    again = scaleprof.profile(f"{net}:Net", **settings)
+    assert len(_stored(store)) >= len(first.variants) == 2
+    measured = len(_stored(store))
+    assert [v.measurement.reused_processes for v in again.variants] == [1, 1]
+    assert any("measured before" in note for note in again.notes)
+    # the same operators on the same shapes: only the file tells
+    net.write_text(source.replace("self.layer(x).relu()", "torch.relu(self.layer(x))"))
+    edited = scaleprof.profile(f"{net}:Net", **settings)
+    assert len(_stored(store)) >= measured + 2
+    assert [v.measurement.reused_processes for v in edited.variants] == [0, 0]
 
 
 def test_a_model_that_crashes_only_when_changed_says_so():
