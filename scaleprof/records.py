@@ -18,7 +18,8 @@ CHECK_SCHEMA = "scaleprof.check/1"
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Factor = Annotated[float, Meta(gt=0)]
 Positive = Annotated[float, Meta(gt=0, le=1e30)]
-Seconds = Annotated[float, Meta(gt=0, le=1e9)]
+# nothing takes less than a picosecond, and its inverse is still a number
+Seconds = Annotated[float, Meta(ge=1e-12, le=1e9)]
 
 
 class Record(Struct, frozen=True):

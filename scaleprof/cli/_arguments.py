@@ -24,6 +24,10 @@ Json = Annotated[
     str | None,
     typer.Option("--json", metavar="PATH", help="Write JSON here; - for standard output."),
 ]
+Markdown = Annotated[
+    str | None,
+    typer.Option("--markdown", metavar="PATH", help="Write Markdown here; - for standard output."),
+]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Find knobs anew instead of taking what was found before.")
 ]
