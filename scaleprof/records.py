@@ -20,6 +20,8 @@ Factor = Annotated[float, Meta(gt=0)]
 Positive = Annotated[float, Meta(gt=0, le=1e30)]
 # nothing takes less than a picosecond, and its inverse is still a number
 Seconds = Annotated[float, Meta(ge=1e-12, le=1e9)]
+# of any metric; further out, axes cannot tell values apart
+Figure = Annotated[float, Meta(ge=-1e12, le=1e12)]
 
 
 class Record(Struct, frozen=True):
@@ -384,9 +386,9 @@ class Accuracy(Record, frozen=True, kw_only=True):
     """
 
     metric: str
-    mean: float | None
-    p05: float | None
-    p95: float | None
+    mean: Figure | None
+    p05: Figure | None
+    p95: Figure | None
     status: Literal["anchor", "ok", "band_only", "refused"] = "ok"
     reason: str | None = None
 

@@ -28,6 +28,7 @@ Markdown = Annotated[
     str | None,
     typer.Option("--markdown", metavar="PATH", help="Write Markdown here; - for standard output."),
 ]
+Plot = Annotated[bool, typer.Option("--plot", help="Also draw the Pareto front.")]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Find knobs anew instead of taking what was found before.")
 ]

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ._arguments import Fresh, Inputs, Json, Model
-from ._console import print_data, status
+from ._arguments import Fresh, Inputs, Json, Model, Plot
+from ._console import print_report, status
+from ._outputs import check_outputs
 from ._parse import names, numbers, seconds
 
 BUDGET_MISSED = 1
@@ -56,14 +57,14 @@ def profile(
         str | None, typer.Option(metavar="TAG", help="Published training to start accuracy from.")
     ] = None,
     fresh: Fresh = False,
+    plot: Plot = False,
     json: Json = None,
 ) -> None:
     """Measure scaled variants of MODEL on a device, and choose the best one under budgets."""
     from .. import profiler
-    from ..reports import check_writable, write_json
-    from ..reports.table import profile_table
+    from ..reports import write_json
 
-    check_writable(json)
+    check_outputs({"--json": json, "--plot": "-" if plot else None})
     with status() as progress:
         report = profiler.profile(
             model,
@@ -87,7 +88,7 @@ def profile(
     if json:
         write_json(report, json)
     if json != "-":
-        print_data(profile_table(report))
+        print_report(report, plot=plot)
     if budget and report.selection is None:
         typer.echo(f"error: {report.selection_reason}", err=True)
         raise typer.Exit(BUDGET_MISSED if report.decided else NOT_DECIDED)

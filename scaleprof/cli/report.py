@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._arguments import Markdown
-from ._console import print_data
+from ._arguments import Markdown, Plot
+from ._console import print_report
 from ._outputs import check_outputs
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ def report(
         list[str],
         typer.Argument(metavar="REPORT...", help="Reports to show; - for standard input."),
     ],
+    plot: Plot = False,
+    html: Annotated[
+        str | None, _path("one HTML page with pictures, which loads nothing from a network,")
+    ] = None,
     markdown: Markdown = None,
     timm_csv: Annotated[str | None, _path("a table in the columns of timm's benchmarks")] = None,
     bencher: Annotated[str | None, _path("Bencher Metric Format")] = None,
@@ -37,13 +41,14 @@ def report(
 ) -> None:
     """Show REPORTs, or write them in other formats: no torch, no device."""
     paths = {
+        "--html": html,
         "--markdown": markdown,
         "--timm-csv": timm_csv,
         "--bencher": bencher,
         "--github-benchmark": github_benchmark,
         "--pytest-benchmark": pytest_benchmark,
     }
-    check_outputs(paths)
+    check_outputs(paths | {"--plot": "-" if plot else None})
     from ..reports import read_report, write_text
 
     read = tuple(map(read_report, reports))
@@ -51,8 +56,9 @@ def report(
     texts = {path: _writer(option)(read) for option, path in paths.items() if path is not None}
     for path, text in texts.items():
         write_text(text, path)
-    if not texts:
-        _show(read)
+    if not texts or plot:
+        for shown in read:
+            print_report(shown, plot=plot)
 
 
 def _writer(option: str) -> Writer:
@@ -65,16 +71,10 @@ def _writer(option: str) -> Writer:
 
 
 _WRITERS = {
+    "--html": ("html", "report_html"),
     "--markdown": ("markdown", "report_markdown"),
     "--timm-csv": ("timm_csv", "timm_csv"),
     "--bencher": ("bencher", "bencher_json"),
     "--github-benchmark": ("github_benchmark", "github_benchmark_json"),
     "--pytest-benchmark": ("pytest_benchmark", "pytest_benchmark_json"),
 }
-
-
-def _show(reports: Sequence["Report"]) -> None:
-    from ..reports.table import profile_table
-
-    for shown in reports:
-        print_data(profile_table(shown))

@@ -29,6 +29,7 @@ from ._check import is_contended, is_timed, select_and_check
 from ._crew import Crew, libraries_of
 from ._options import Options
 from ._probing import knobs_request, probe_knobs
+from ._stages import with_modules
 from ._sweep import Progress, Sweep
 
 # batch, channels, height, width
@@ -68,6 +69,8 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
             model=model, knobs=knobs, options=options, crew=crew, bench=bench, progress=progress
         )
         selection = _run(sweep, bench, base, options, state.name)
+        chosen = selection.variant if selection is not None else None
+        sweep.variants.update(with_modules(crew, sweep.variants, chosen, dtype=options.dtype))
     context = _context(state, options, started, time.monotonic() - began)
     return _report(context, base, knobs=knobs, sweep=sweep, selection=selection, options=options)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 EXAMPLE = str(Path("profiles/examples/convnext_atto-cpu.json").resolve())
-FORMATS = ("--markdown", "--timm-csv", "--bencher", "--github-benchmark", "--pytest-benchmark")
+FORMATS = (
+    "--html", "--markdown", "--timm-csv", "--bencher", "--github-benchmark", "--pytest-benchmark",
+)  # fmt: skip
 
 
 def run(*arguments, cwd, stdin=None):
@@ -22,6 +24,14 @@ def test_without_a_format_a_report_is_shown_as_a_table(tmp_path):
     done = run(EXAMPLE, cwd=tmp_path)
     assert done.returncode == 0
     assert "▶ dwr ×2.02" in done.stdout
+
+
+def test_the_front_is_drawn_below_the_table(tmp_path):
+    done = run(EXAMPLE, "--plot", cwd=tmp_path)
+    table, _, plot = done.stdout.partition("accuracy)")
+    assert "▶ dwr ×2.02" in table
+    assert all(mark in plot for mark in "★◆●○")
+    assert "\x1b" not in done.stdout
 
 
 def test_a_format_on_standard_output_is_all_there_is(tmp_path):
@@ -49,6 +59,7 @@ def test_each_format_goes_to_its_own_file(tmp_path):
         pytest.param(
             (EXAMPLE, "--bencher", "-", "--timm-csv", "-"), "both write", id="both-on-stdout"
         ),
+        pytest.param((EXAMPLE, "--bencher", "-", "--plot"), "both write", id="plot-on-stdout"),
         pytest.param((EXAMPLE, EXAMPLE, "--bencher", "x"), "more than one place", id="twice"),
     ],
 )
