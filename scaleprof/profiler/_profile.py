@@ -59,7 +59,7 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
     cache = Cache(fresh=options.fresh)
     with Crew(libraries, device=options.device, deadline=deadline, cache=cache) as crew:
         progress("starting")
-        state = _device(crew, options, libraries)
+        state = device_of(crew, options, libraries)
         crew.uses(state.device.type)
         progress("looking for knobs")
         knobs = _knobs(crew, request, options)
@@ -71,11 +71,12 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
         selection = _run(sweep, bench, base, options, state.name)
         chosen = selection.variant if selection is not None else None
         sweep.variants.update(with_modules(crew, sweep.variants, chosen, dtype=options.dtype))
-    context = _context(state, options, started, time.monotonic() - began)
+    context = context_of(state, options, started, time.monotonic() - began)
     return _report(context, base, knobs=knobs, sweep=sweep, selection=selection, options=options)
 
 
-def _device(crew: Crew, options: Options, libraries: Sequence[str]) -> DeviceState:
+def device_of(crew: Crew, options: Options, libraries: Sequence[str]) -> DeviceState:
+    """Return the device of a job and its state, or say that there is none."""
     request = DeviceRequest(name=options.device, libraries=tuple(libraries))
     return expect(crew.measure(DEVICE, request, DeviceState), f"device `{options.device}`")
 
@@ -136,9 +137,10 @@ def _finish(sweep: Sweep, base: Base, options: Options) -> None:
         sweep.variants[variant.id] = variant
 
 
-def _context(
+def context_of(
     state: DeviceState, options: Options, started: dt.datetime, elapsed_s: float
 ) -> Context:
+    """Return the conditions of a job."""
     commit = _git_commit()
     return Context(
         device=state.device,
@@ -198,7 +200,7 @@ def _report(
         strategies=strategies,
         selection=selection,
         selection_reason=None if selection else _why_none(base.model, variants, limits, context),
-        notes=(*sweep.notes, *_contention_notes(variants), *_accuracy_notes(base, knobs.inputs)),
+        notes=(*sweep.notes, *contention_notes(variants), *_accuracy_notes(base, knobs.inputs)),
         skipped=tuple(sweep.skipped),
         decided=selection is not None
         or not (is_timed(options) and any(map(is_contended, variants))),
@@ -221,7 +223,8 @@ def _with_runners_up(
     return replace(selection, runners_up=runners_up)
 
 
-def _contention_notes(variants: Sequence[Variant]) -> list[str]:
+def contention_notes(variants: Sequence[Variant]) -> list[str]:
+    """Say how many measurements other processes disturbed, if any."""
     disturbed = sum(map(is_contended, variants))
     measured = sum(v.measurement is not None for v in variants)
     if not disturbed:
