@@ -51,7 +51,7 @@ GATES = 'baseline="main.json", gates=["latency.p50:+10%"]'
         pytest.param(f'scaleprof.check("main.json", {GATES})', "passed", "1 passed", id="pass"),
         pytest.param(f'scaleprof.check("slow.json", {GATES})', "failed", "FAIL  base", id="fail"),
         pytest.param(
-            f'scaleprof.check("near.json", {GATES})', "skipped", "too near to decide", id="undecided"
+            f'scaleprof.check("near.json", {GATES})', "skipped", "too near", id="undecided"
         ),
         pytest.param(
             f'scaleprof.check("near.json", {GATES}, inconclusive="fail")', "failed",

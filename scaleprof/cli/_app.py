@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ..errors import ScaleprofError
-from . import build, check, count, kernels, knobs, profile, report, scale, schema, select
+from . import build, check, count, kernels, knobs, measure, profile, report, scale, schema, select
 
 app = typer.Typer(
     name="scaleprof",
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command()(profile.profile)
 app.command()(select.select)
 app.command()(build.build)
+app.command()(measure.measure)
 app.command()(check.check)
 app.command()(report.report)
 app.command()(count.count)
