@@ -134,10 +134,10 @@ class Scaleprof:
 def _failing() -> Iterator[None]:
     """Fail the test with one line where scaleprof says what is wrong."""
     from .errors import ScaleprofError
-    from .reports import plain
+    from .reports import one_line
 
     try:
         yield
     except ScaleprofError as error:
-        hint = f"\nhint: {error.hint}" if error.hint else ""
-        pytest.fail(plain(f"{error}{hint}"), pytrace=False)
+        hint = f"\nhint: {one_line(error.hint)}" if error.hint else ""
+        pytest.fail(f"{one_line(str(error))}{hint}", pytrace=False)

@@ -130,7 +130,7 @@ class Cost(Record, frozen=True, kw_only=True):
         modules: Costs by module down to the depth that was asked for; None when not asked.
     """
 
-    input_shape: tuple[int, ...]
+    input_shape: tuple[Count, ...]
     inputs: tuple[InputSpec, ...]
     params: Count
     weight_bytes: Count
@@ -444,8 +444,8 @@ class Device(Record, frozen=True, kw_only=True):
     type: str
     index: int | None
     name: str
-    memory_bytes: int | None
-    cores: int | None
+    memory_bytes: Count | None
+    cores: Count | None
     driver: str | None
 
 
@@ -475,7 +475,7 @@ class Context(Record, frozen=True, kw_only=True):
     dtype: str
     layout: str
     mode: str
-    batch: Annotated[int, Meta(gt=0)]
+    batch: Annotated[int, Meta(gt=0, le=2**31)]
     command: str | None
     started_at: str
     elapsed_s: float

@@ -21,7 +21,7 @@ def poisoned(value: Any) -> Any:
         return {
             key: inner if key in kept else poisoned(inner) for key, inner in value.items()
         }  # fmt: skip
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [poisoned(inner) for inner in value]
     return EVIL if isinstance(value, str) else value
 

@@ -79,10 +79,9 @@ def main() -> NoReturn:
 
 
 def _report(error: ScaleprofError) -> int:
-    from ..reports import plain
+    from ..reports import one_line
 
-    message = " ".join(plain(str(error)).split())
-    typer.echo(f"error: {message}", err=True)
+    typer.echo(f"error: {one_line(str(error))}", err=True)
     if error.hint:
-        typer.echo(f"\nhint: {plain(error.hint)}", err=True)
+        typer.echo(f"\nhint: {one_line(error.hint)}", err=True)
     return error.exit_status

@@ -6,7 +6,7 @@ from ..errors import ModelError
 from ..models import call_of, render
 from ..records import Report, Selection, Variant
 from ..units import format_quantity
-from ._text import plain, recipe_name
+from ._text import code_line, one_line, recipe_name
 
 Labelled = tuple[str, Variant]
 
@@ -33,14 +33,18 @@ def labelled(label: str, variant: Variant) -> str:
     """Avoid ``dWr: dWr ×2``; name the strategy apart only where rounding led it elsewhere."""
     name = recipe_name(variant)
     strategy = label.removesuffix(": ")
-    return name if not label or name.startswith(f"{strategy} ") else f"{plain(strategy)} = {name}"
+    return (
+        name if not label or name.startswith(f"{strategy} ") else f"{one_line(strategy)} = {name}"
+    )
 
 
 def accuracy_heading(report: Report) -> str:
     """Return the heading of a column of accuracies: the metric, or all metrics there are."""
     metrics = {v.accuracy.metric for v in report.variants if v.accuracy is not None}
     names = {"top1_percent": "top-1 % (90 % band)", "top1_gain": "top-1 gain (90 % band)"}
-    return " / ".join(plain(names.get(metric, metric)) for metric in sorted(metrics)) or "accuracy"
+    return (
+        " / ".join(one_line(names.get(metric, metric)) for metric in sorted(metrics)) or "accuracy"
+    )
 
 
 def memory_text(variant: Variant) -> str:
@@ -101,8 +105,8 @@ def call_lines(variant: Variant) -> tuple[str, ...]:
     try:
         imports, call = render(call_of(variant.recipe))
     except ModelError as error:
-        return (f"(cannot be shown: {error})",)
-    return (*imports, call)
+        return (one_line(f"(cannot be shown: {error})"),)
+    return tuple(map(code_line, (*imports, call)))
 
 
 def verified_text(selection: Selection) -> str:
@@ -110,8 +114,8 @@ def verified_text(selection: Selection) -> str:
     check = selection.verification
     if check is None:
         return "not verified: not measured again"
-    tried = f"; tried before: {', '.join(map(plain, check.rejected))}" if check.rejected else ""
-    reason = f": {plain(check.reason)}" if check.reason else ""
+    tried = f"; tried before: {', '.join(map(one_line, check.rejected))}" if check.rejected else ""
+    reason = f": {one_line(check.reason)}" if check.reason else ""
     state = {True: "verified", False: "missed in the check", None: "not verified"}
     return f"{state[selection.verified]}{reason}{tried}"
 
@@ -120,8 +124,8 @@ def conditions_text(report: Report) -> str:
     """Return where and how a report was recorded, in one line."""
     context = report.context
     threads = context.flags.get("threads")
-    where = f"{plain(context.device.name)}" + (
-        f", {plain(str(threads))} threads" if threads else ""
+    where = f"{one_line(context.device.name)}" + (
+        f", {one_line(str(threads))} threads" if threads else ""
     )
-    conditions = f"{plain(context.dtype)}, {plain(context.layout)}, {plain(context.mode)}"
+    conditions = f"{one_line(context.dtype)}, {one_line(context.layout)}, {one_line(context.mode)}"
     return f"{where} · {conditions}, batch {context.batch}"

@@ -31,7 +31,8 @@ def github_benchmark_json(reports: Sequence[Report]) -> str:
 
 def _entries(measured: Measured) -> Iterator[Entry]:
     latency, measurement = measured.latency, measured.variant.measurement
-    extra = "\n".join(map(one_line, (measured.report.context.device.name, *_call(measured))))
+    call = call_lines(measured.variant)[-1]
+    extra = f"{one_line(measured.report.context.device.name)}\n{call}"
     entry: Entry = {
         "name": f"{measured.name} latency.p50",
         "unit": "ms",
@@ -44,7 +45,3 @@ def _entries(measured: Measured) -> Iterator[Entry]:
     if measurement is not None and measurement.peak_bytes is not None:
         name, peak = f"{measured.name} memory", measurement.peak_bytes
         yield {"name": name, "unit": "bytes", "value": peak, "extra": extra}
-
-
-def _call(measured: Measured) -> tuple[str, ...]:
-    return call_lines(measured.variant)[-1:]

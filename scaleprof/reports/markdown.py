@@ -128,7 +128,7 @@ def _choice(report: Report) -> Iterator[str]:
     budgets = " and ".join(f"`{_code(budget.text)}`" for budget in selection.budgets)
     yield f"The choice under {budgets} ({escape(verified_text(selection))}):"
     yield ""
-    yield from (f"    {one_line(line)}" for line in call_lines(report.variant(selection.variant)))
+    yield from (f"    {line}" for line in call_lines(report.variant(selection.variant)))
     yield ""
 
 

@@ -13,7 +13,7 @@ from statistics import median
 from ..errors import ReportError
 from ..records import Report
 from ._measured import Measured, measured_variants
-from ._text import plain
+from ._text import one_line
 
 # whose format this is
 _VERSION = "5.0.0"
@@ -35,13 +35,13 @@ def pytest_benchmark_json(reports: Sequence[Report]) -> str:
     context = reports[0].context
     content = {
         "machine_info": {
-            "machine": plain(context.platform),
-            "cpu": {"brand_raw": plain(context.device.name), "count": context.device.cores},
-            **{f"{plain(name)}_version": plain(v) for name, v in context.versions.items()},
+            "machine": one_line(context.platform),
+            "cpu": {"brand_raw": one_line(context.device.name), "count": context.device.cores},
+            **{f"{one_line(name)}_version": one_line(v) for name, v in context.versions.items()},
         },
-        "commit_info": {"id": plain(context.git_commit or "unknown")},
+        "commit_info": {"id": one_line(context.git_commit or "unknown")},
         "benchmarks": [_benchmark(measured) for measured in measured_variants(reports)],
-        "datetime": plain(context.started_at),
+        "datetime": one_line(context.started_at),
         "version": _VERSION,
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
@@ -56,7 +56,7 @@ def _benchmark(measured: Measured) -> Json:
         "fullname": measured.name,
         "params": None,
         "param": None,
-        "extra_info": {"device": plain(measured.report.context.device.name)},
+        "extra_info": {"device": one_line(measured.report.context.device.name)},
         "options": {"warmup": True},
         "stats": _statistics(measured.latency.samples),
     }

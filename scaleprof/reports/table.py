@@ -31,7 +31,7 @@ from ._cells import (
     sections,
     verified_text,
 )
-from ._text import factors, plain, recipe_name, size
+from ._text import code_line, factors, one_line, recipe_name, size
 
 _COLUMNS = ("recipe", "input", "params", "MACs", "activations", "memory", "latency", "", "top-1 %")
 
@@ -42,13 +42,13 @@ def profile_table(report: Report) -> Group:
     if report.selection is not None:
         parts.append(_choice(report, report.selection))
     elif report.selection_reason:
-        parts.append(Text(plain(report.selection_reason), style="bold"))
+        parts.append(Text(one_line(report.selection_reason), style="bold"))
     parts.append(_legend(report))
     return Group(*parts)
 
 
 def _heading(report: Report) -> Text:
-    return Text(f"{plain(report.base.model)} on {conditions_text(report)}", style="bold")
+    return Text(f"{one_line(report.base.model)} on {conditions_text(report)}", style="bold")
 
 
 def _variants_table(report: Report) -> Table:
@@ -96,13 +96,13 @@ def _choice(report: Report, selection: Selection) -> Text:
     for outcome in selection.budgets:
         dimension = METRICS[outcome.metric].dimension if outcome.metric in METRICS else "count"
         value, limit = (format_quantity(v, dimension) for v in (outcome.value, outcome.limit))
-        text.append(f"        {plain(outcome.text)}: {value}, limit {limit}\n")
+        text.append(f"        {one_line(outcome.text)}: {value}, limit {limit}\n")
     text.append(f"        {verified_text(selection)}\n", style="bold" if selection.verified else "")
     if selection.reason:
-        text.append(f"        {plain(selection.reason)}\n", style="dim")
+        text.append(f"        {one_line(selection.reason)}\n", style="dim")
     text.append("\n")
     shape = "×".join(map(str, variant.cost.input_shape))
-    text.append("".join(f"{plain(line)}\n" for line in call_lines(variant)).rstrip())
+    text.append("".join(f"{line}\n" for line in call_lines(variant)).rstrip())
     text.append(f"  # input {shape}\n")
     return text
 
@@ -119,13 +119,15 @@ def _legend(report: Report) -> Text:
         lines.append("* measured while other processes kept the cores busy")
     for name, axis in report.axes.items():
         if axis.status == "none":
-            lines.append(f"note: {plain(name)} is not scaled: {plain(axis.reason or 'unknown')}")
+            lines.append(
+                f"note: {one_line(name)} is not scaled: {one_line(axis.reason or 'unknown')}"
+            )
     missing = {axis.reason for axis in report.axes.values() if axis.status == "none"}
     skipped = [t for t in report.skipped if not any(why and t.endswith(why) for why in missing)]
-    lines += [f"skipped: {plain(text)}" for text in skipped[:_SHOWN_SKIPPED]]
+    lines += [f"skipped: {one_line(text)}" for text in skipped[:_SHOWN_SKIPPED]]
     if len(skipped) > _SHOWN_SKIPPED:
         lines.append(f"skipped: {len(skipped) - _SHOWN_SKIPPED} more, see the report")
-    lines += [f"note: {plain(note)}" for note in report.notes]
+    lines += [f"note: {one_line(note)}" for note in report.notes]
     return Text("\n".join(lines), style="dim")
 
 
@@ -136,10 +138,10 @@ def knobs_table(found: FoundKnobs) -> Group:
         table.add_column(name, no_wrap=i < 3)
     for name, axis in found.axes.items():
         power = "" if axis.flops_exponent is None else f"factor^{axis.flops_exponent:.2f}"
-        base = [f"{plain(key)} = {plain(_values(value))}" for key, value in axis.base.items()]
-        why = " · ".join(plain(text) for text in (axis.how, axis.reason) if text)
-        table.add_row(plain(name), axis.status, power, "\n".join(base), why)
-    return Group(Text(plain(found.model), style="bold"), table)
+        base = [f"{one_line(key)} = {one_line(_values(value))}" for key, value in axis.base.items()]
+        why = " · ".join(one_line(text) for text in (axis.how, axis.reason) if text)
+        table.add_row(one_line(name), axis.status, power, "\n".join(base), why)
+    return Group(Text(one_line(found.model), style="bold"), table)
 
 
 _MAX_VALUES = 60
@@ -158,7 +160,7 @@ def scaled_table(scaled: ScaledModel) -> Group:
     for i, name in enumerate(("", "asked for", "achieved")):
         table.add_column(name, justify="right" if i else "left")
     for axis, factor in recipe.nominal.items():
-        table.add_row(plain(axis), f"{factor:.3f}", f"{recipe.achieved[axis]:.3f}")
+        table.add_row(one_line(axis), f"{factor:.3f}", f"{recipe.achieved[axis]:.3f}")
     achieved = recipe.achieved_multiplier
     # factors by hand ask for no compute of their own
     asked = f"{recipe.multiplier:.3f}" if recipe.strategy != "custom" else "–"
@@ -167,8 +169,8 @@ def scaled_table(scaled: ScaledModel) -> Group:
     lines = [f"{format_quantity(value, 'count')} {name}" for name, value in counts]
     size = "×".join(map(str, cost.input_shape))
     summary = f"input {size} · {' · '.join(lines)}"
-    call = "\n".join(map(plain, (*recipe.imports, recipe.call)))
-    return Group(Text(plain(scaled.model), style="bold"), table, Text(summary), Text(call))
+    call = "\n".join(map(code_line, (*recipe.imports, recipe.call)))
+    return Group(Text(one_line(scaled.model), style="bold"), table, Text(summary), Text(call))
 
 
 def counts_table(counts: Counts) -> Group:
@@ -179,14 +181,14 @@ def counts_table(counts: Counts) -> Group:
         table.add_column(name, justify="left" if i in (0, 7) else "right", no_wrap=i != 7)
     for cost in counts.models:
         table.add_row(
-            plain(cost.model),
+            one_line(cost.model),
             "×".join(map(str, cost.input_shape)),
             *(format_quantity(n, "count") for n in (cost.params, cost.macs, cost.flops)),
             format_quantity(cost.activations, "count"),
             format_quantity(cost.peak_bytes, "bytes"),
             _coverage(cost.coverage),
         )
-    failures = [Text(f"{plain(f.model)}: {plain(f.reason)}") for f in counts.failures]
+    failures = [Text(f"{one_line(f.model)}: {one_line(f.reason)}") for f in counts.failures]
     return Group(table, *map(_comparison, counts.comparisons), *failures)
 
 
@@ -195,7 +197,7 @@ def _coverage(coverage: Coverage) -> str:
     assumed = f"; {tests} tests on values taken as true" if tests else ""
     if not coverage.unknown:
         return f"complete{assumed}"
-    names = ", ".join(f"{plain(name)} ({calls})" for name, calls in coverage.unknown.items())
+    names = ", ".join(f"{one_line(name)} ({calls})" for name, calls in coverage.unknown.items())
     return f"partial: {names}; {coverage.unknown_output_share:.1%} of bytes{assumed}"
 
 
@@ -205,13 +207,13 @@ def modules_table(counts: Counts) -> Group:
 
 
 def _modules(model: str, rows: Sequence[ModuleCost]) -> Table:
-    table = Table(title=plain(model), box=None, pad_edge=False, header_style="bold")
+    table = Table(title=one_line(model), box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(("module", "type", "params", "MACs", "activations", "traffic")):
         table.add_column(name, justify="left" if i < 2 else "right", no_wrap=True)
     for row in rows:
         table.add_row(
-            plain(row.path or "(all)"),
-            plain(row.type),
+            one_line(row.path or "(all)"),
+            one_line(row.type),
             *(format_quantity(n, "count") for n in (row.params, row.macs, row.activations)),
             format_quantity(row.traffic_bytes, "bytes"),
         )
@@ -219,7 +221,7 @@ def _modules(model: str, rows: Sequence[ModuleCost]) -> Table:
 
 
 def _comparison(comparison: Comparison) -> Table:
-    title = f"{plain(comparison.counted.model)}: MACs against {comparison.against}"
+    title = f"{one_line(comparison.counted.model)}: MACs against {comparison.against}"
     table = Table(title=title, box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(
         ("operators", "scaleprof", comparison.against, "ours − theirs", "why")
@@ -227,7 +229,7 @@ def _comparison(comparison: Comparison) -> Table:
         table.add_column(name, justify="left" if i in (0, 4) else "right")
     for row in comparison.operators:
         table.add_row(
-            plain(row.operator), _macs(row.ours), _macs(row.theirs),
+            one_line(row.operator), _macs(row.ours), _macs(row.theirs),
             f"{(row.ours or 0) - (row.theirs or 0):+,}", row.why or "equal",
         )  # fmt: skip
     return table

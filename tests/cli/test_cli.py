@@ -14,8 +14,8 @@ from scaleprof.records import InputSpec, replace
 from scaleprof.reports import write_json
 
 COMMANDS = (
-    "profile", "select", "build", "measure", "check", "report", "count", "knobs", "scale", "kernels",
-    "schema",
+    "profile", "select", "build", "measure", "check", "report", "count", "knobs", "scale",
+    "kernels", "schema",
 )  # fmt: skip
 NETS = str(Path(__file__).parents[1] / "models" / "nets.py")
 

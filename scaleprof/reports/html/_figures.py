@@ -16,7 +16,7 @@ from ...scaling import STRATEGIES
 from ...units import format_quantity
 from .._cells import accuracy_text, call_lines, latency_text, memory_text
 from .._front import Picture, Point, picture
-from .._text import factors, one_line, plain, recipe_name, size
+from .._text import factors, one_line, recipe_name, size
 from ._cost import Stage, fit_through, stages
 
 Json = dict[str, Any]
@@ -37,7 +37,7 @@ def markup(text: str) -> str:
 
 def call_text(variant: Variant) -> str:
     """Return the import lines and the call of a recipe, to be copied."""
-    return "\n".join(plain(line).replace("\n", " ") for line in call_lines(variant))
+    return "\n".join(call_lines(variant))
 
 
 def front_figure(report: Report) -> Json:
