@@ -17,7 +17,7 @@ Writer = Callable[[Sequence["Report"]], str]
 
 def _path(text: str) -> typer.models.OptionInfo:
     option: typer.models.OptionInfo = typer.Option(
-        metavar="PATH", help=f"Write {text} here; - for standard output."
+        metavar="PATH", help=f"Write here {text}; - for standard output."
     )
     return option
 
@@ -28,9 +28,7 @@ def report(
         typer.Argument(metavar="REPORT...", help="Reports to show; - for standard input."),
     ],
     plot: Plot = False,
-    html: Annotated[
-        str | None, _path("one HTML page with pictures, which loads nothing from a network,")
-    ] = None,
+    html: Annotated[str | None, _path("a page of pictures that needs no network")] = None,
     markdown: Markdown = None,
     timm_csv: Annotated[str | None, _path("a table in the columns of timm's benchmarks")] = None,
     bencher: Annotated[str | None, _path("Bencher Metric Format")] = None,
