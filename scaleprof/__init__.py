@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .profiler import build as build
     from .profiler import count as count
     from .profiler import knobs as knobs
+    from .profiler import measure as measure
     from .profiler import profile as profile
     from .profiler import scale as scale
     from .profiler import select as select
@@ -32,6 +33,7 @@ __all__ = [
     "count",
     "declare",
     "knobs",
+    "measure",
     "profile",
     "scale",
     "select",

@@ -19,7 +19,10 @@ CHECK_SCHEMA = "scaleprof.check/1"
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Factor = Annotated[float, Meta(gt=0)]
 Positive = Annotated[float, Meta(gt=0, le=1e30)]
-Seconds = Annotated[float, Meta(gt=0, le=1e9)]
+# nothing takes less than a picosecond, and its inverse is still a number
+Seconds = Annotated[float, Meta(ge=1e-12, le=1e9)]
+# of any metric; further out, axes cannot tell values apart
+Figure = Annotated[float, Meta(ge=-1e12, le=1e12)]
 
 
 class Record(Struct, frozen=True):
@@ -130,7 +133,7 @@ class Cost(Record, frozen=True, kw_only=True):
             their tensors; None in reports of earlier versions.
     """
 
-    input_shape: tuple[int, ...]
+    input_shape: tuple[Count, ...]
     inputs: tuple[InputSpec, ...]
     params: Count
     weight_bytes: Count
@@ -429,9 +432,9 @@ class Accuracy(Record, frozen=True, kw_only=True):
     """
 
     metric: str
-    mean: float | None
-    p05: float | None
-    p95: float | None
+    mean: Figure | None
+    p05: Figure | None
+    p95: Figure | None
     status: Literal["anchor", "ok", "band_only", "refused"] = "ok"
     reason: str | None = None
 
@@ -487,8 +490,8 @@ class Device(Record, frozen=True, kw_only=True):
     type: str
     index: int | None
     name: str
-    memory_bytes: int | None
-    cores: int | None
+    memory_bytes: Count | None
+    cores: Count | None
     driver: str | None
 
 
@@ -596,7 +599,7 @@ class Context(Record, frozen=True, kw_only=True):
     dtype: str
     layout: str
     mode: str
-    batch: Annotated[int, Meta(gt=0)]
+    batch: Annotated[int, Meta(gt=0, le=2**31)]
     command: str | None
     started_at: str
     elapsed_s: float

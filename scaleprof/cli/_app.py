@@ -8,7 +8,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from ..errors import ScaleprofError
-from . import build, check, count, devices, kernels, knobs, profile, scale, schema, select
+from . import (
+    build,
+    check,
+    count,
+    devices,
+    kernels,
+    knobs,
+    measure,
+    profile,
+    report,
+    scale,
+    schema,
+    select,
+)
 
 app = typer.Typer(
     name="scaleprof",
@@ -21,7 +34,9 @@ app = typer.Typer(
 app.command()(profile.profile)
 app.command()(select.select)
 app.command()(build.build)
+app.command()(measure.measure)
 app.command()(check.check)
+app.command()(report.report)
 app.command()(count.count)
 app.command()(knobs.knobs)
 app.command()(scale.scale)
@@ -78,10 +93,9 @@ def main() -> NoReturn:
 
 
 def _report(error: ScaleprofError) -> int:
-    from ..reports import plain
+    from ..reports import one_line
 
-    message = " ".join(plain(str(error)).split())
-    typer.echo(f"error: {message}", err=True)
+    typer.echo(f"error: {one_line(str(error))}", err=True)
     if error.hint:
-        typer.echo(f"\nhint: {plain(error.hint)}", err=True)
+        typer.echo(f"\nhint: {one_line(error.hint)}", err=True)
     return error.exit_status

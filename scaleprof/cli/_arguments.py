@@ -24,6 +24,24 @@ Json = Annotated[
     str | None,
     typer.Option("--json", metavar="PATH", help="Write JSON here; - for standard output."),
 ]
+Markdown = Annotated[
+    str | None,
+    typer.Option("--markdown", metavar="PATH", help="Write Markdown here; - for standard output."),
+]
+Plot = Annotated[bool, typer.Option("--plot", help="Also draw the Pareto front.")]
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Find knobs anew instead of taking what was found before.")
 ]
+Mode = Annotated[
+    str,
+    typer.Option(metavar="MODE", help="eager, compile (torch.compile) or graph (CUDA graph)."),
+]
+Step = Annotated[
+    str,
+    typer.Option(metavar="STEP", help="inference, or training: with backward pass and AdamW."),
+]
+StorePath = Annotated[
+    str | None,
+    typer.Option("--store", metavar="PATH", help="Keep measurements here, to resume from."),
+]
+NoStore = Annotated[bool, typer.Option("--no-store", help="Keep no measurements, and take none.")]

@@ -20,7 +20,7 @@ def build(
     """Print the constructor call of the selection in REPORT, and check that it builds."""
     from ..models import call_of, is_trusted_package, render
     from ..profiler._rebuild import check_builds, find_variant
-    from ..reports import plain, read_report
+    from ..reports import code_line, read_report
     from ..units import format_quantity
 
     found = find_variant(read_report(report), variant)
@@ -28,7 +28,7 @@ def build(
     # what is built, rather than the text that the report says it is
     imports, call = render(call_of(recipe))
     for line in (*imports, call):
-        typer.echo(plain(line))
+        typer.echo(code_line(line))
     trusted = trust or (not is_trusted_package(recipe.target) and _ask(recipe.target))
     cost = check_builds(found, trust=trusted)
     size = "×".join(map(str, cost.input_shape))
@@ -41,6 +41,6 @@ def _ask(target: str) -> bool:
     """Ask a person at a terminal; nobody else can consent."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    from ..reports import plain
+    from ..reports import one_line
 
-    return typer.confirm(f"The report wants to call `{plain(target)}`. Do that?", err=True)
+    return typer.confirm(f"The report wants to call `{one_line(target)}`. Do that?", err=True)

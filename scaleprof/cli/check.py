@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._arguments import Json
+from ._arguments import Json, Markdown
+from ._outputs import check_outputs
 
 if TYPE_CHECKING:
     from ..records import Check
@@ -48,20 +49,18 @@ def check(
         ),
     ] = False,
     json: Json = None,
-    markdown: Annotated[
+    markdown: Markdown = None,
+    junit: Annotated[
         str | None,
-        typer.Option(metavar="PATH", help="Write Markdown here; - for standard output."),
+        typer.Option(metavar="PATH", help="Write JUnit XML here; - for standard output."),
     ] = None,
 ) -> None:
     """Gate REPORTs: exit with 0 if all pass, 1 if one fails, 3 if one cannot be decided."""
     from ..errors import ScaleprofError
-    from ..reports import check_writable
     from ..reports.comparison import check as hold
     from ..reports.comparison import read_settings
 
-    _refuse_two_on_stdout(json, markdown)
-    for path in (json, markdown):
-        check_writable(path)
+    check_outputs({"--json": json, "--markdown": markdown, "--junit": junit})
     try:
         settings = read_settings()
         checked = hold(
@@ -75,22 +74,12 @@ def check(
     except ScaleprofError as error:
         _annotate_error(error)
         raise
-    _write(checked, json, markdown)
+    _write(checked, json=json, markdown=markdown, junit=junit)
     _tell_github(checked)
     raise typer.Exit(_STATUS[checked.verdict])
 
 
-def _refuse_two_on_stdout(json: str | None, markdown: str | None) -> None:
-    if json == markdown == "-":
-        from ..errors import InputError
-
-        raise InputError(
-            "`--json` and `--markdown` cannot both write to standard output",
-            hint="give one of them a path",
-        )
-
-
-def _write(checked: "Check", json: str | None, markdown: str | None) -> None:
+def _write(checked: "Check", *, json: str | None, markdown: str | None, junit: str | None) -> None:
     from ..reports import write_json, write_text
     from ..reports.markdown import check_markdown
     from ..reports.verdicts import check_text
@@ -99,7 +88,11 @@ def _write(checked: "Check", json: str | None, markdown: str | None) -> None:
         write_json(checked, json)
     if markdown:
         write_text(check_markdown(checked), markdown)
-    if "-" not in (json, markdown):
+    if junit:
+        from ..reports.junit import check_junit
+
+        write_text(check_junit(checked), junit)
+    if "-" not in (json, markdown, junit):
         write_text(check_text(checked), "-")
 
 

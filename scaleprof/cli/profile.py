@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ._arguments import Inputs, Json, Model
-from ._console import print_data, status
+from ._arguments import Inputs, Json, Mode, Model, NoStore, Plot, Step, StorePath
+from ._console import print_report, status
+from ._outputs import check_outputs
 from ._parse import names, numbers, seconds
 
 BUDGET_MISSED = 1
@@ -35,14 +36,8 @@ def profile(
     layout: Annotated[
         str, typer.Option(metavar="LAYOUT", help="nchw, or nhwc: channels last.")
     ] = "nchw",
-    mode: Annotated[
-        str,
-        typer.Option(metavar="MODE", help="eager, compile (torch.compile) or graph (CUDA graph)."),
-    ] = "eager",
-    step: Annotated[
-        str,
-        typer.Option(metavar="STEP", help="inference, or training: with backward pass and AdamW."),
-    ] = "inference",
+    mode: Mode = "eager",
+    step: Step = "inference",
     strategies: Annotated[
         str, typer.Option(metavar="NAMES", help="Strategies to compare.")
     ] = "d,w,r,dw,dr,wr,dwr,dWr",
@@ -63,21 +58,16 @@ def profile(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure anew what was measured before.")
     ] = False,
-    store: Annotated[
-        str | None,
-        typer.Option("--store", metavar="PATH", help="Keep measurements here, to resume from."),
-    ] = None,
-    no_store: Annotated[
-        bool, typer.Option("--no-store", help="Keep no measurements, and take none.")
-    ] = False,
+    store: StorePath = None,
+    no_store: NoStore = False,
+    plot: Plot = False,
     json: Json = None,
 ) -> None:
     """Measure scaled variants of MODEL on a device, and choose the best one under budgets."""
     from .. import profiler
-    from ..reports import check_writable, write_json
-    from ..reports.table import profile_table
+    from ..reports import write_json
 
-    check_writable(json)
+    check_outputs({"--json": json, "--plot": "-" if plot else None})
     with status() as progress:
         report = profiler.profile(
             model,
@@ -103,7 +93,7 @@ def profile(
     if json:
         write_json(report, json)
     if json != "-":
-        print_data(profile_table(report))
+        print_report(report, plot=plot)
     if budget and report.selection is None:
         typer.echo(f"error: {report.selection_reason}", err=True)
         raise typer.Exit(BUDGET_MISSED if report.decided else NOT_DECIDED)

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from ._console import print_data
+from ._arguments import Plot
+from ._console import print_report
+from ._outputs import check_outputs
 
 
 def select(
@@ -17,6 +19,7 @@ def select(
             metavar="BOUND", help="A bound such as latency<=5ms or memory<=2GiB; repeatable."
         ),
     ] = None,
+    plot: Plot = False,
     json: Annotated[
         str | None,
         typer.Option(
@@ -26,12 +29,11 @@ def select(
 ) -> None:
     """Choose the best variant of a recorded REPORT under other budgets, without measuring."""
     from .. import profiler
-    from ..reports import check_writable, write_json
-    from ..reports.table import profile_table
+    from ..reports import write_json
 
-    check_writable(json)
+    check_outputs({"--json": json, "--plot": "-" if plot else None})
     selected = profiler.select(report, tuple(budget or ()))
     if json:
         write_json(selected, json)
     if json != "-":
-        print_data(profile_table(selected))
+        print_report(selected, plot=plot)

@@ -52,7 +52,9 @@ def compare_counts(request: CountRequest) -> Comparison:
 def check_build(request: BuildRequest) -> Cost:
     """Build the call of a recipe and count it."""
     module = build_module(request.call, meta=True, trust=request.trust)
-    return count_module(module, request.inputs)
+    if request.dtype is not None:
+        module = module.to(getattr(torch, request.dtype))
+    return count_module(module, request.inputs, module_depth=request.module_depth)
 
 
 def model_inputs(

@@ -237,8 +237,12 @@ class BuildRequest(Record, frozen=True, kw_only=True):
         call: The call, from a report.
         inputs: What the model is called with.
         trust: Whether anything may be called.
+        dtype: Floating-point type of the weights; None for what the call builds.
+        module_depth: Depth of the costs by module, or None.
     """
 
     call: ConstructorCall
     inputs: tuple[InputSpec, ...]
     trust: bool
+    dtype: str | None = None
+    module_depth: int | None = None

@@ -304,6 +304,76 @@ def devices(
     )
 
 
+def measure(
+    model: str | Callable[..., Any],
+    *,
+    processes: int = 6,
+    device: str = "auto",
+    dtype: str = "float32",
+    batch: int = 1,
+    layout: str = "nchw",
+    mode: str = "eager",
+    step: str = "inference",
+    time_limit: float = 120.0,
+    inputs: Sequence[str] = (),
+    fresh: bool = False,
+    store: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Measure a model as it is, without scaling it: what a gate needs.
+
+    Args:
+        model: A model reference, or a class or function that can be imported by name.
+        processes: Worker processes; how they differ is what a gate's interval rests on.
+        device: Torch device string; ``auto`` takes the accelerator if there is one, else the CPU.
+        dtype: ``float32``, ``float16`` or ``bfloat16``.
+        batch: Items in one forward pass.
+        layout: ``nchw``, or ``nhwc`` for channels last.
+        mode: ``eager``, ``compile`` or ``graph``; see `profile`.
+        step: ``inference`` or ``training``; see `profile`.
+        time_limit: Seconds for the whole job.
+        inputs: What the model is called with; see `count`.
+        fresh: Find out anew what the model is, whatever was found before. It is measured anew in
+            any case.
+        store: Path of the store that keeps the measurements; see `profile`.
+        progress: Called with a line for every step.
+
+    Returns:
+        A report whose only variant is the base.
+
+    Raises:
+        ScaleprofError: With what was wrong and what to do. See `scaleprof.errors`.
+
+    Examples:
+        >>> import scaleprof
+        >>> report = scaleprof.measure("timm:test_convnext", device="cpu", processes=1)
+        >>> scaleprof.check(report, budgets=["params<=1M"]).verdict
+        'pass'
+    """
+    from ._base import measure_base
+    from ._options import Options, check_options
+
+    options = Options(
+        device=device,
+        dtype=dtype,
+        batch=batch,
+        layout=layout,
+        mode=mode,
+        step=step,
+        time_limit_s=time_limit,
+        inputs=_listed(inputs),
+        fresh=fresh,
+        store=store,
+    )
+    check_options(options)
+    return measure_base(
+        _reference_text(model),
+        options,
+        processes=processes,
+        progress=progress or (lambda _: None),
+    )
+
+
 def _listed(texts: str | Sequence[str]) -> tuple[str, ...]:
     """Return several texts; one alone stands for itself, not for its letters."""
     return (texts,) if isinstance(texts, str) else tuple(texts)

@@ -32,6 +32,7 @@ from ._devices import known_calibration
 from ._kept import Kept
 from ._options import Options
 from ._probing import knobs_request, probe_knobs
+from ._stages import with_modules
 from ._sweep import Progress, Sweep
 
 # batch, channels, height, width
@@ -62,7 +63,7 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
     crew_of = Crew(libraries, device=options.device, deadline=deadline, cache=cache)
     with crew_of as crew, Store(store_path(options.store)) as store:
         progress("starting")
-        state = _device(crew, options, libraries)
+        state = device_of(crew, options, libraries)
         crew.uses(state.device.type)
         progress("looking for knobs")
         knobs = _knobs(crew, request, options)
@@ -75,8 +76,10 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
         selection = _run(sweep, bench, base, options, state.name)
         sweep.notes += kept.notes
         calibration = known_calibration(store, state)
+        chosen = selection.variant if selection is not None else None
+        sweep.variants.update(with_modules(crew, sweep.variants, chosen, dtype=options.dtype))
     context = replace(
-        _context(state, options, started, time.monotonic() - began),
+        context_of(state, options, started, time.monotonic() - began),
         model_s=round(bench.model_s, 3),
         drift=sweep.drift.largest,
         calibration=calibration,
@@ -84,7 +87,8 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
     return _report(context, base, knobs=knobs, sweep=sweep, selection=selection, options=options)
 
 
-def _device(crew: Crew, options: Options, libraries: Sequence[str]) -> DeviceState:
+def device_of(crew: Crew, options: Options, libraries: Sequence[str]) -> DeviceState:
+    """Return the device of a job and its state, or say that there is none."""
     request = DeviceRequest(name=options.device, libraries=tuple(libraries))
     return expect(crew.measure(DEVICE, request, DeviceState), f"device `{options.device}`")
 
@@ -146,9 +150,10 @@ def _finish(sweep: Sweep, base: Base, options: Options) -> None:
         sweep.variants[variant.id] = variant
 
 
-def _context(
+def context_of(
     state: DeviceState, options: Options, started: dt.datetime, elapsed_s: float
 ) -> Context:
+    """Return the conditions of a job."""
     commit = _git_commit()
     return Context(
         device=state.device,
@@ -211,7 +216,7 @@ def _report(
         selection_reason=None if selection else _why_none(base.model, variants, limits, context),
         notes=(
             *sweep.notes,
-            *_contention_notes(variants),
+            *contention_notes(variants),
             *_drift_notes(sweep),
             *_device_notes(variants),
             *_accuracy_notes(base, knobs.inputs),
@@ -238,7 +243,8 @@ def _with_runners_up(
     return replace(selection, runners_up=runners_up)
 
 
-def _contention_notes(variants: Sequence[Variant]) -> list[str]:
+def contention_notes(variants: Sequence[Variant]) -> list[str]:
+    """Say how many measurements other processes disturbed, if any."""
     disturbed = sum(map(is_contended, variants))
     measured = sum(v.measurement is not None for v in variants)
     if not disturbed:

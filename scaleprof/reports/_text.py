@@ -12,12 +12,26 @@ def plain(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+# text of a report that is longer is cut, calls are left out: nobody reads it, and every copy counts
+_LONGEST = 10_000
+_LONGEST_CODE = 100_000
+
+
 def one_line(text: str) -> str:
-    """Return text from outside as one harmless line.
+    """Return text from outside as one harmless line, cut where it is too long to be read.
 
     ``##[`` starts a command of GitHub Actions anywhere in a line of a log.
     """
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]}…"
     return plain(" ".join(text.split())).replace("##[", "## [")
+
+
+def code_line(text: str) -> str:
+    """Return a line of code as one harmless line, with its spaces as they are."""
+    if len(text) > _LONGEST_CODE:
+        return f"(too long to be shown: {len(text):,} characters)"
+    return plain(re.sub(r"\s", " ", text)).replace("##[", "## [")
 
 
 def recipe_name(variant: Variant) -> str:
@@ -29,12 +43,12 @@ def recipe_name(variant: Variant) -> str:
     if variant.id == "base":
         return "base"
     multiplier = recipe.achieved_multiplier or recipe.multiplier
-    return f"{plain(recipe.strategy)} ×{multiplier:.2f}"
+    return f"{one_line(recipe.strategy)} ×{multiplier:.2f}"
 
 
 def factors(recipe: Recipe) -> str:
     """Return the achieved factors in words."""
-    return " · ".join(f"{plain(axis)} {factor:.2f}" for axis, factor in recipe.achieved.items())
+    return " · ".join(f"{one_line(axis)} {factor:.2f}" for axis, factor in recipe.achieved.items())
 
 
 def size(variant: Variant) -> str:

@@ -14,8 +14,11 @@ from ..records import REPORT_SCHEMA, Report
 
 Decoded = TypeVar("Decoded")
 
-# no honest report comes near it: a thousand variants with a thousand samples each take 20 MB
-MAX_BYTES = 256 * 2**20
+# no honest report comes near them: 600 variants with 900 samples each take 12 MB. Together
+# they keep what a file can make of memory below 200 MB: a value takes 120 bytes at most, a
+# character four
+MAX_BYTES = 24 * 2**20
+MAX_VALUES = 600_000
 _VERSION_DIGITS = 6
 
 
@@ -57,14 +60,18 @@ def _check_references(report: Report, path: str) -> None:
 def _read(path: str) -> bytes:
     try:
         if path == "-":
-            return sys.stdin.buffer.read(MAX_BYTES)
-        with Path(path).open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ReportError(f"cannot read `{path}`: {reason}") from None
     if len(content) > MAX_BYTES:
         raise ReportError(f"`{path}` is larger than any report ({MAX_BYTES // 2**20} MiB)")
+    # every value but the first of a list or a mapping has a comma before it
+    if sum(map(content.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise ReportError(f"`{path}` holds more values than any report ({MAX_VALUES:,})")
     return content
 
 

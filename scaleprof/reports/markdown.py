@@ -1,14 +1,27 @@
-"""A check as Markdown, for a pull request or the summary of a CI job.
+"""Checks and reports as Markdown, for a pull request or the summary of a CI job.
 
 Text from a report is escaped: it cannot open a table cell, a link, an image or a tag, and it
 mentions nobody.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ..records import Check, CheckLine, GraphChange
-from ._text import one_line
+from ..records import Check, CheckLine, GraphChange, Report, Variant
+from ..units import format_quantity
+from ._cells import (
+    accuracy_heading,
+    accuracy_text,
+    call_lines,
+    conditions_text,
+    labelled,
+    latency_text,
+    memory_text,
+    relative_text,
+    sections,
+    verified_text,
+)
+from ._text import one_line, size
 from .verdicts import SHOWN_PARTS, change, counts_text, part_name, shown, summary
 
 _SPECIAL = re.compile(r"([\\`*_\[\]#|!~{}])")
@@ -71,3 +84,54 @@ def _graph(graph: GraphChange) -> Iterator[str]:
             yield f"- {title} {escape(part_name(part))}: {escape(counts_text(part.counts))}"
         if len(parts) > SHOWN_PARTS:
             yield f"- and {len(parts) - SHOWN_PARTS} more {title}s"
+
+
+def report_markdown(reports: Sequence[Report]) -> str:
+    """Show reports as tables: the base, the choice, the runners-up and the strategies."""
+    return "\n".join(line for report in reports for line in _report(report))
+
+
+def _report(report: Report) -> Iterator[str]:
+    yield f"### scaleprof {escape(report.base.model)}"
+    yield ""
+    yield escape(conditions_text(report))
+    yield ""
+    yield (
+        "| | recipe | input | params | MACs | activations | memory | latency | over base | "
+        f"{escape(accuracy_heading(report))} |"
+    )
+    yield "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    for title, variants in sections(report):
+        for label, variant in variants:
+            yield f"| {' | '.join((title, *_variant_cells(report, variant, label)))} |"
+    yield ""
+    yield from _choice(report)
+
+
+def _variant_cells(report: Report, variant: Variant, label: str) -> Iterator[str]:
+    cost = variant.cost
+    yield escape(labelled(label, variant))
+    yield size(variant)
+    for count in (cost.params, cost.macs, cost.activations):
+        yield format_quantity(count, "count")
+    yield escape(memory_text(variant))
+    yield escape(latency_text(variant))
+    yield escape(relative_text(report, variant))
+    yield escape(accuracy_text(variant))
+
+
+def _choice(report: Report) -> Iterator[str]:
+    selection = report.selection
+    if selection is None:
+        yield f"{escape(report.selection_reason or 'nothing was chosen')}\n"
+        return
+    budgets = " and ".join(f"`{_code(budget.text)}`" for budget in selection.budgets)
+    yield f"The choice under {budgets} ({escape(verified_text(selection))}):"
+    yield ""
+    yield from (f"    {line}" for line in call_lines(report.variant(selection.variant)))
+    yield ""
+
+
+def _code(text: str) -> str:
+    """Return text as it can stand in a span of code inside a paragraph."""
+    return one_line(text).replace("`", "'")

@@ -90,7 +90,14 @@ def test_a_failure_in_one_of_several_reports_wins(folder):
         pytest.param(("none.json", *GATES), "cannot read `none.json`", id="no-file"),
         pytest.param(("same.json", *GATES, "--json", "a/b"), "cannot write", id="no-folder"),
         pytest.param(
-            ("same.json", *GATES, "--json", "-", "--markdown", "-"), "both", id="both-on-stdout"
+            ("same.json", *GATES, "--json", "-", "--markdown", "-"),
+            "both write to standard output",
+            id="both-on-stdout",
+        ),
+        pytest.param(
+            ("same.json", *GATES, "--json", "a", "--junit", "a"),
+            "both write to `a`",
+            id="both-in-one-file",
         ),
     ],
 )
@@ -119,6 +126,13 @@ def test_json_and_markdown_go_where_they_are_sent(folder):
     schema = subprocess.run([sys.executable, "-m", "scaleprof", "schema", "check"],
                             capture_output=True, text=True, check=True)  # fmt: skip
     Draft202012Validator(json.loads(schema.stdout)).validate(written)
+
+
+def test_junit_on_standard_output_is_all_there_is(folder):
+    done = run("slow.json", *GATES, "--junit", "-", cwd=folder)
+    assert done.returncode == 1
+    assert done.stdout.startswith("<?xml")
+    assert done.stdout.endswith("</testsuites>\n")
 
 
 def test_json_on_standard_output_is_all_there_is(folder):

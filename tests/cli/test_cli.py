@@ -14,7 +14,8 @@ from scaleprof.records import InputSpec, replace
 from scaleprof.reports import write_json
 
 COMMANDS = (
-    "profile", "select", "build", "check", "count", "knobs", "scale", "kernels", "schema",
+    "profile", "select", "build", "measure", "check", "report", "count", "knobs", "scale",
+    "kernels", "schema",
 )  # fmt: skip
 NETS = str(Path(__file__).parents[1] / "models" / "nets.py")
 
@@ -204,8 +205,9 @@ def test_a_file_in_the_working_directory_shadows_no_installed_module(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_an_output_that_cannot_be_written_is_refused_before_the_work():
-    done = run("profile", f"{NETS}:hangs", "--json", "no/such/folder/r.json", timeout=60)
+@pytest.mark.parametrize("command", ["profile", "measure"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(command):
+    done = run(command, f"{NETS}:hangs", "--json", "no/such/folder/r.json", timeout=60)
     fails(done, 2, "cannot write")
 
 

@@ -58,6 +58,16 @@ def test_the_choice_has_the_highest_accuracy_but_for_ties(report):
     assert chosen.accuracy.mean >= best - ACCURACY_TIE - 1e-9
 
 
+def test_the_base_and_the_choice_have_costs_by_module(report):
+    looked_at = {"base", report.selection.variant}
+    for variant in report.variants:
+        modules = variant.cost.modules
+        assert (modules is not None) == (variant.id in looked_at)
+        if modules is not None:
+            whole = next(row for row in modules if not row.path)
+            assert (whole.macs, whole.params) == (variant.cost.macs, variant.cost.params)
+
+
 def test_raw_samples_are_kept_and_statistics_follow_from_them(report):
     for variant in report.variants:
         if variant.measurement is None:
