@@ -45,6 +45,8 @@ MOST_MEMORY = 200 * 2**20
 # a report of this size takes milliseconds; one that takes so long hangs
 MOST_SECONDS = 20.0
 _KEPT_SAMPLES = 12
+# characters of a text that are repeated: one that is long already would fill the machine
+_LENGTHENED = 200
 # chance that a walk ends at a container
 _STAYS = 0.1
 _DEEP = (50, 400, 900, 5000)
@@ -131,7 +133,7 @@ def mutate_in_kind(content: dict, rng: random.Random) -> None:
             (1e-12, 1e-9, 1e9, 1e12, 1e300, 0.5 * value, 1e3 * value, 1e6 * value)
         )
     elif isinstance(value, str):
-        node[key] = rng.choice((EVIL, "", "base", value * 5000, "=1+1", "-"))
+        node[key] = rng.choice((EVIL, "", "base", value[:_LENGTHENED] * 5000, "=1+1", "-"))
 
 
 def mutate(content: dict, rng: random.Random) -> None:
@@ -156,7 +158,7 @@ def mutate(content: dict, rng: random.Random) -> None:
             EVIL: nested(rng.choice(_DEEP), rng.choice(("list", "dict")))
         }
     elif kind == 7 and isinstance(value, str):
-        node[key] = value * rng.choice((1000, 20_000))
+        node[key] = value[:_LENGTHENED] * rng.choice((1000, 20_000))
     elif kind == 8:
         other, at = pick(content, rng)
         node[key] = json.loads(json.dumps(other[at]))
