@@ -6,6 +6,7 @@ instructions are issued, the rate of the tensor cores, and memory bandwidth at t
 
 from dataclasses import dataclass
 
+from ._aggregation_problem import Aggregation
 from ._launch import Launch
 from ._offline import Compiled
 from ._problem import Problem
@@ -32,7 +33,7 @@ class Modelled:
         return max(self.issue_s, self.matrix_s, self.memory_s)
 
 
-def model(problem: Problem, launch: Launch, compiled: Compiled) -> Modelled:
+def model(problem: Problem | Aggregation, launch: Launch, compiled: Compiled) -> Modelled:
     """Return the limits of a kernel on a problem.
 
     Args:
@@ -60,6 +61,9 @@ def _work(launch: Launch) -> tuple[float, int]:
         reduced = c["BLOCK_N"] * c["BLOCK_H"]
         flops = 2 * reduced * c["BLOCK_I"] * c["BLOCK_K"] * c["BLOCK_B"]
         return i["channels"] * i["groups"] * i["steps"], flops
+    if "row_blocks" in i:
+        # all of it is unrolled
+        return 0.0, 0
     if "chunk" in i:
         splits = -(-i["lane_blocks"] * i["t_blocks"] // i["chunk"])
         return launch.grid / splits * i["lane_blocks"] * i["t_blocks"], 0

@@ -78,6 +78,21 @@ def replace_depthwise_(model: nn.Module, *, fewest_taps: int = _FEWEST_TAPS) -> 
     return Replacements(swapped=tuple(swapped), left=left)
 
 
+def restore_depthwise_(model: nn.Module) -> tuple[str, ...]:
+    """Let torch run the depthwise convolutions of a model again, in place.
+
+    Args:
+        model: The model to change, or one convolution.
+
+    Returns:
+        The paths of those that ran here before.
+    """
+    ours = {path: m for path, m in model.named_modules() if type(m) is DepthwiseConv2d}
+    for module in ours.values():
+        object.__setattr__(module, "__class__", nn.Conv2d)
+    return tuple(ours)
+
+
 def _reason_to_leave(conv: nn.Conv2d, fewest_taps: int) -> str | None:
     if type(conv) is not nn.Conv2d:
         return f"a {type(conv).__name__}, which may compute something else"
