@@ -22,6 +22,17 @@ AGGREGATE = "aggregate"
 """Name of the kernel in verdicts and timings."""
 
 
+def aggregation(**given: Any) -> Aggregation:
+    """Return a problem whose dtype may be given by its name.
+
+    Args:
+        given: Attributes of `Aggregation`.
+    """
+    if isinstance(given.get("dtype"), str):
+        given["dtype"] = getattr(torch, given["dtype"])
+    return Aggregation(**given)
+
+
 def _case(size: tuple[int, int], **given: Any) -> Aggregation:
     """A problem of two images in float16, unless given, with 3 weight channels of 2 each."""
     defaults: dict[str, Any] = {"batch": 2, "channels": 6, "groups": 2, "dtype": _HALF}

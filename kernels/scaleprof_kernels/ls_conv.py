@@ -6,8 +6,10 @@ filter are made for every position; the small filters aggregate the input.
 Parameters and their names are those of the published weights.
 """
 
+import torch
 from torch import Tensor, nn
 
+from .ls_tail import ls_tail, runs_fused
 from .reparam import fold_norm
 from .small_kernel_aggregation import (
     Border,
@@ -88,14 +90,15 @@ class LargeKernelPerception(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return weights, [batch, dim / groups, taps, height, width]."""
-        weights: Tensor = self.norm(self.cv4(self.perceive(x)))
+        return self._by_filter(self.norm(self.raw(x).flatten(1, 2)))
+
+    def raw(self, x: Tensor) -> Tensor:
+        """Return weights before their norm."""
+        return self._by_filter(self.cv4(self.act(self.cv3(self.cv2(self.act(self.cv1(x)))))))
+
+    def _by_filter(self, weights: Tensor) -> Tensor:
         batch, _, height, width = weights.shape
         return weights.view(batch, self.norm.num_groups, -1, height, width)
-
-    def perceive(self, x: Tensor) -> Tensor:
-        """Return what the large kernel sees, [batch, dim / 2, height, width]."""
-        seen: Tensor = self.act(self.cv3(self.cv2(self.act(self.cv1(x)))))
-        return seen
 
 
 class LSConv(nn.Module):
@@ -133,5 +136,20 @@ class LSConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Aggregate with filters that are made for each position, and add the input."""
+        if not self.training and not torch.is_grad_enabled() and x.is_cuda:
+            return self._inferred(x)
         y: Tensor = self.bn(self.ska(x, self.lkp(x))) + x
         return y
+
+    def _inferred(self, x: Tensor) -> Tensor:
+        """The same in inference on a GPU, fused where the kernel for that is there."""
+        raw, norm, bn = self.lkp.raw(x), self.lkp.norm, self.bn
+        if self.ska.by_torch or not runs_fused(x, raw):
+            weights = norm(raw.flatten(1, 2)).view_as(raw)
+            unfused: Tensor = bn(self.ska(x, weights)) + x
+            return unfused
+        assert bn.running_mean is not None
+        assert bn.running_var is not None
+        batch_norm = [bn.weight, bn.bias, bn.running_mean, bn.running_var]
+        fused: Tensor = ls_tail(x, raw, [norm.weight, norm.bias], batch_norm, norm.eps, bn.eps)
+        return fused

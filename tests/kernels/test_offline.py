@@ -16,6 +16,8 @@ from scaleprof_kernels._aggregate_backward import plan_aggregate_backward
 from scaleprof_kernels._aggregation_problem import Aggregation
 from scaleprof_kernels._choices import choose
 from scaleprof_kernels._kernels import launches
+from scaleprof_kernels._ls_problem import Tail
+from scaleprof_kernels._ls_tail import plan_tail
 from scaleprof_kernels._model import model
 from scaleprof_kernels._offline import compile_for
 from scaleprof_kernels._problem import Problem
@@ -193,3 +195,16 @@ def test_aggregation_on_lsnets_maps_is_issued_faster_than_memory_delivers():
         plan = plan_aggregate_backward(given)
         backward = model(given, plan, compile_for(plan, 90))
         assert backward.issue_s <= given.backward_bytes / given.bytes * backward.memory_s
+
+
+@pytest.mark.parametrize("capability", [90, 80])
+@pytest.mark.parametrize(("channels", "size"), [(384, 7), (256, 14), (128, 28)])
+def test_the_fused_tail_holds_its_filters_in_registers(channels, size, capability):
+    given = Tail(batch=256, channels=channels, groups=8, size=(size, size))
+    compiled = compile_for(plan_tail(given), capability)
+    assert compiled.spilled_bytes == 0
+    # sums that warps exchange, and nothing else
+    assert compiled.shared_bytes <= 256
+    assert not compiled.loop
+    # four positions a thread: a filter of nine taps for eight channels, and both norms
+    assert compiled.instructions["FFMA"] >= 4 * 9 * 8

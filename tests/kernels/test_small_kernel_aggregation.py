@@ -271,3 +271,18 @@ def test_a_modules_operator_can_be_torchs():
 def test_sizes_that_no_module_has_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         LSConv(arguments.pop("dim"), **arguments)
+
+
+def test_the_fused_tail_is_registered_and_is_the_modules_own():
+    torch.manual_seed(0)
+    module = LSConv(16).eval()
+    torch.nn.init.uniform_(module.bn.running_var, 0.5, 1.5)
+    x = torch.randn(2, 16, 6, 5)
+    norm, bn = module.lkp.norm, module.bn
+    norms = [norm.weight, norm.bias], [bn.weight, bn.bias, bn.running_mean, bn.running_var]
+    with torch.no_grad():
+        arguments = (x, module.lkp.raw(x), *norms, norm.eps, bn.eps)
+        torch.testing.assert_close(torch.ops.scaleprof.ls_tail(*arguments), module(x))
+        torch.library.opcheck(torch.ops.scaleprof.ls_tail, arguments)
+        # what runs on a GPU where no kernel fits
+        torch.testing.assert_close(module._inferred(x), module(x))
