@@ -299,6 +299,22 @@ class Memory(Record, frozen=True, kw_only=True):
     process: Count | None = None
 
 
+class KernelUse(Record, frozen=True, kw_only=True):
+    """What ran the operators that torch and our kernels both have.
+
+    Attributes:
+        kernels: ``torch`` or ``triton``: who was asked to.
+        calls: Calls in one forward pass, by operator and what ran it.
+        share: Share of the time of a forward pass that these calls took; None where unknown.
+        reason: Why the share is unknown.
+    """
+
+    kernels: Literal["torch", "triton"]
+    calls: dict[str, Count]
+    share: Annotated[float, Meta(ge=0, le=1)] | None = None
+    reason: str | None = None
+
+
 class Measurement(Record, frozen=True, kw_only=True):
     """All raw samples of a variant on a device, with the conditions.
 
@@ -318,6 +334,7 @@ class Measurement(Record, frozen=True, kw_only=True):
         contended: Other processes kept the cores busy in every process that measured it.
         foreign_cores: Cores that others kept busy, by process that is counted.
         discarded_processes: Processes that are not counted, because others disturbed them.
+        kernels: What ran large-kernel operators; None in reports of older versions.
         reasons: Why a field is None, by field.
     """
 
@@ -334,6 +351,7 @@ class Measurement(Record, frozen=True, kw_only=True):
     contended: bool = False
     foreign_cores: tuple[float, ...] = ()
     discarded_processes: Count = 0
+    kernels: KernelUse | None = None
     reasons: dict[str, str] = {}
 
 
@@ -457,6 +475,7 @@ class Context(Record, frozen=True, kw_only=True):
         dtype: Floating-point type of weights and inputs.
         layout: ``nchw`` or ``nhwc``.
         mode: ``eager`` or ``compile``.
+        kernels: ``torch`` or ``triton``: what runs large-kernel operators.
         batch: Images (or sequences) in one forward pass.
         command: The command line, or None from Python.
         started_at: Time the job began, ISO 8601, UTC.
@@ -472,6 +491,7 @@ class Context(Record, frozen=True, kw_only=True):
     dtype: str
     layout: str
     mode: str
+    kernels: Literal["torch", "triton"] = "torch"
     batch: Annotated[int, Meta(gt=0)]
     command: str | None
     started_at: str

@@ -13,6 +13,7 @@ from .ls_tail import ls_tail, runs_fused
 from .reparam import fold_norm
 from .small_kernel_aggregation import (
     Border,
+    runs_here,
     small_kernel_aggregation,
     small_kernel_aggregation_reference,
 )
@@ -60,11 +61,47 @@ class SmallKernelAggregation(nn.Module):
         self.border: Border = border
         self.by_torch = False
 
+    operator = "small_kernel_aggregation"
+
+    def kernel_of(self, x: Tensor, weight: Tensor) -> str:
+        """Return what runs it on such tensors: "triton" or "torch"."""
+        clamped = self.border == "clamped"
+        ours = not self.by_torch and x.is_cuda and runs_here(x, weight, clamped, "forward")
+        return "triton" if ours else "torch"
+
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Aggregate; see `small_kernel_aggregation`."""
         if self.by_torch:
             return small_kernel_aggregation_reference(x, weight, self.border == "clamped")
         return small_kernel_aggregation(x, weight, border=self.border)
+
+
+class Tail(nn.Module):
+    """What follows the filters in inference, fused, as a module that can be seen in a model.
+
+    It has no parameters, and is given those of the norms.
+
+    Attributes:
+        by_torch: Whether the parts run one after the other instead.
+    """
+
+    operator = "ls_tail"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_torch = False
+
+    def kernel_of(self, x: Tensor, weight: Tensor) -> str:
+        """Return what runs it on such tensors: "triton" or "torch"."""
+        return "triton" if not self.by_torch and runs_fused(x, weight) else "torch"
+
+    def forward(self, x: Tensor, weight: Tensor, norm: nn.GroupNorm, bn: nn.BatchNorm2d) -> Tensor:
+        """Compute the tail; see `scaleprof_kernels.ls_tail`."""
+        assert bn.running_mean is not None
+        assert bn.running_var is not None
+        batch_norm = [bn.weight, bn.bias, bn.running_mean, bn.running_var]
+        y: Tensor = ls_tail(x, weight, [norm.weight, norm.bias], batch_norm, norm.eps, bn.eps)
+        return y
 
 
 class LargeKernelPerception(nn.Module):
@@ -132,6 +169,7 @@ class LSConv(nn.Module):
             dim, kernel_size=kernel_size, small_kernel_size=small_kernel_size, groups=groups
         )
         self.ska = SmallKernelAggregation()
+        self.tail = Tail()
         self.bn = nn.BatchNorm2d(dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -143,13 +181,10 @@ class LSConv(nn.Module):
 
     def _inferred(self, x: Tensor) -> Tensor:
         """The same in inference on a GPU, fused where the kernel for that is there."""
-        raw, norm, bn = self.lkp.raw(x), self.lkp.norm, self.bn
-        if self.ska.by_torch or not runs_fused(x, raw):
-            weights = norm(raw.flatten(1, 2)).view_as(raw)
-            unfused: Tensor = bn(self.ska(x, weights)) + x
-            return unfused
-        assert bn.running_mean is not None
-        assert bn.running_var is not None
-        batch_norm = [bn.weight, bn.bias, bn.running_mean, bn.running_var]
-        fused: Tensor = ls_tail(x, raw, [norm.weight, norm.bias], batch_norm, norm.eps, bn.eps)
-        return fused
+        raw = self.lkp.raw(x)
+        if self.tail.kernel_of(x, raw) == "triton":
+            fused: Tensor = self.tail(x, raw, self.lkp.norm, self.bn)
+            return fused
+        weights = self.lkp.norm(raw.flatten(1, 2)).view_as(raw)
+        unfused: Tensor = self.bn(self.ska(x, weights)) + x
+        return unfused

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .depthwise_conv2d import depthwise_conv2d
+from .depthwise_conv2d import depthwise_conv2d, kernel_for
 
 # torch unrolls filters of up to 5 taps a side, and the table of choices leaves them to it
 _FEWEST_TAPS = 6
@@ -32,6 +32,13 @@ class DepthwiseConv2d(nn.Conv2d):
         return depthwise_conv2d(
             x, weight, bias, stride=self.stride, padding=padding, dilation=self.dilation
         )
+
+    def kernel_of(self, x: Tensor) -> str:
+        """Return what runs it on such a tensor: "toeplitz", "direct" or "torch"."""
+        if not x.is_cuda:
+            return "torch"
+        padding: Any = self.padding if self.padding_mode == "zeros" else 0
+        return kernel_for(x, self.weight, self.stride, padding, self.dilation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

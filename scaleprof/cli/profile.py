@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -12,6 +13,14 @@ from ._parse import names, numbers, seconds
 
 BUDGET_MISSED = 1
 NOT_DECIDED = 3
+
+
+class Kernels(StrEnum):
+    """Who runs large-kernel operators."""
+
+    auto = "auto"
+    torch = "torch"
+    triton = "triton"
 
 
 def profile(
@@ -38,6 +47,12 @@ def profile(
     compile: Annotated[  # noqa: A002 - the option is --compile
         bool, typer.Option("--compile", help="Pass models through torch.compile.")
     ] = False,
+    kernels: Annotated[
+        Kernels,
+        typer.Option(
+            help="Who runs large depthwise and LS convolutions; auto: triton on an NVIDIA GPU."
+        ),
+    ] = Kernels.auto,
     strategies: Annotated[
         str, typer.Option(metavar="NAMES", help="Strategies to compare.")
     ] = "d,w,r,dw,dr,wr,dwr,dWr",
@@ -74,6 +89,7 @@ def profile(
             batch=batch,
             layout=layout,
             compile=compile,
+            kernels=kernels.value,
             strategies=names(strategies),
             multipliers=numbers(multipliers, "--multipliers"),
             time_limit=seconds(time_limit, "--time-limit"),

@@ -1,6 +1,6 @@
 """Jobs that touch a device: describe it, and measure one variant on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,11 +8,12 @@ from torch import Tensor
 
 from ..devices import DeviceState
 from ..devices.describe import describe_device
-from ..models import build_module
-from ..records import InputSpec
+from ..models import build_module, kernel_name, use_kernels
+from ..records import InputSpec, KernelUse
 from ..timing import Samples, Timer, measure
 from ..timing.contention import Load, LoadWatch
 from ..timing.memory import accelerator_peak, process_peak, reset_process_peak
+from ..timing.share import count_calls, share_of_time
 from ..timing.timers import AcceleratorTimer, CpuTimer
 from ._requests import DeviceRequest, MeasureReply, MeasureRequest
 
@@ -35,9 +36,10 @@ def _measure_on_cpu(request: MeasureRequest) -> MeasureReply:
     torch.set_flush_denormal(True)
     before = reset_process_peak()
     with torch.inference_mode():
-        timer = CpuTimer(_forward(request))
-        samples, load = _watched(timer, request)
-    after = process_peak()
+        model = _Model(request)
+        samples, load = _watched(CpuTimer(model.run), request)
+        after = process_peak()
+        kernels = model.kernel_use()
     grown = after - before if after is not None and before is not None else None
     return MeasureReply(
         samples=samples,
@@ -46,6 +48,7 @@ def _measure_on_cpu(request: MeasureRequest) -> MeasureReply:
         allocated=None,
         reserved=None,
         process=grown,
+        kernels=kernels,
     )
 
 
@@ -59,9 +62,10 @@ def _watched(timer: Timer, request: MeasureRequest) -> tuple[Samples, Load]:
 def _measure_on_accelerator(request: MeasureRequest) -> MeasureReply:
     device = torch.device(request.device)
     with torch.inference_mode():
-        forward = _forward(request)
-        samples, load = _watched(AcceleratorTimer(forward, device), request)
-        allocated, reserved = accelerator_peak(forward, device)
+        model = _Model(request)
+        samples, load = _watched(AcceleratorTimer(model.run, device), request)
+        allocated, reserved = accelerator_peak(model.run, device)
+        kernels = model.kernel_use()
     return MeasureReply(
         samples=samples,
         foreign_cores=load.foreign_cores,
@@ -70,19 +74,53 @@ def _measure_on_accelerator(request: MeasureRequest) -> MeasureReply:
         allocated=allocated,
         reserved=reserved,
         process=None,
+        kernels=kernels,
     )
 
 
-def _forward(request: MeasureRequest) -> Callable[[], Any]:
-    """Build the model and its inputs on the device and return one forward pass."""
-    device = torch.device(request.device)
-    module = build_module(request.call).eval().to(device, getattr(torch, request.dtype))
-    args, kwargs = _random_inputs(request.inputs, device, request.seed)
-    if request.channels_last:
-        module = module.to(memory_format=torch.channels_last)
-        args = tuple(_channels_last(tensor) for tensor in args)
-    run: Any = torch.compile(module) if request.compiled else module
-    return lambda: run(*args, **kwargs)
+class _Model:
+    """A variant on its device, with inputs, ready to run."""
+
+    def __init__(self, request: MeasureRequest) -> None:
+        self._request = request
+        self._device = torch.device(request.device)
+        module = build_module(request.call).eval()
+        self._operators = use_kernels(module, request.kernels)
+        module = module.to(self._device, getattr(torch, request.dtype))
+        self._args, self._kwargs = _random_inputs(request.inputs, self._device, request.seed)
+        if request.channels_last:
+            module = module.to(memory_format=torch.channels_last)
+            self._args = tuple(_channels_last(tensor) for tensor in self._args)
+        self._module: Any = module
+        self._compiled: Any = torch.compile(module) if request.compiled else module
+
+    def run(self) -> Any:
+        """Run one forward pass."""
+        return self._compiled(*self._args, **self._kwargs)
+
+    def _run_in_parts(self) -> Any:
+        return self._module(*self._args, **self._kwargs)
+
+    def kernel_use(self) -> KernelUse:
+        """Tell what ran the operators that torch and our kernels both have, and how long."""
+        kernels, operators = self._request.kernels, self._operators.values()
+        if not operators:
+            return KernelUse(kernels=kernels, calls={}, share=0.0)
+        calls = dict(count_calls(self._run_in_parts, operators, kernel_name))
+        reason = _no_share(self._request)
+        if reason is not None:
+            return KernelUse(kernels=kernels, calls=calls, reason=reason)
+        share = share_of_time(self._run_in_parts, operators, self._device)
+        return KernelUse(kernels=kernels, calls=calls, share=round(min(share, 1.0), 4))
+
+
+def _no_share(request: MeasureRequest) -> str | None:
+    """Why the time of single operators cannot be read, if so."""
+    if request.compiled:
+        return "a compiled model runs as a whole"
+    if torch.device(request.device).type not in {"cpu", "cuda"}:
+        return f"operators are not timed on {request.device}"
+    return None
 
 
 def _random_inputs(

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ..models import ConstructorCall, Reference
-from ..records import Axis, Cost, InputSpec, Record, Variant
+from ..models import ConstructorCall, Kernels, Reference
+from ..records import Axis, Cost, InputSpec, KernelUse, Record, Variant
 from ..timing import Samples, StoppingRule
 
 COUNT = "scaleprof.jobs._count:count_reference"
@@ -145,6 +145,7 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
         compiled: Whether the model goes through `torch.compile` first.
         rule: When to stop.
         seed: Of weights and inputs.
+        kernels: Who runs the operators that torch and our kernels both have.
     """
 
     call: ConstructorCall
@@ -155,6 +156,7 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
     compiled: bool
     rule: StoppingRule
     seed: int = 0
+    kernels: Kernels = "torch"
 
 
 class MeasureReply(Record, frozen=True, kw_only=True):
@@ -167,6 +169,7 @@ class MeasureReply(Record, frozen=True, kw_only=True):
         allocated: Peak that torch allocated on an accelerator.
         reserved: Peak that torch reserved there.
         process: Growth of this process's resident set.
+        kernels: What ran large-kernel operators.
     """
 
     samples: Samples
@@ -175,6 +178,7 @@ class MeasureReply(Record, frozen=True, kw_only=True):
     allocated: int | None
     reserved: int | None
     process: int | None
+    kernels: KernelUse | None = None
 
 
 class BuildRequest(Record, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ These functions are the public API, `scaleprof.count` and so on. Importing them 
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ModelError
 from ..records import CountedModel, FoundKnobs, Report, ScaledModel
@@ -196,6 +196,7 @@ def profile(
     batch: int = 1,
     layout: str = "nchw",
     compile: bool = False,  # noqa: A002 - the word the field uses
+    kernels: Literal["auto", "torch", "triton"] = "auto",
     strategies: Sequence[str] = ("d", "w", "r", "dw", "dr", "wr", "dwr", "dWr"),
     multipliers: Sequence[float] = (0.5, 1.0, 2.0, 4.0),
     time_limit: float = 120.0,
@@ -218,6 +219,8 @@ def profile(
         batch: Items in one forward pass.
         layout: ``nchw``, or ``nhwc`` for channels last.
         compile: Pass models through `torch.compile`.
+        kernels: Who runs depthwise convolutions with large kernels and LS convolution: ``torch``,
+            ``triton`` (our kernels, on an NVIDIA GPU), or ``auto``: the latter where it can run.
         strategies: Strategies to compare.
         multipliers: Compute multipliers at which strategies are profiled. Under a budget, the
             multiplier at which each strategy just fills it is solved for and added.
@@ -258,6 +261,7 @@ def profile(
         batch=batch,
         layout=layout,
         compiled=compile,
+        kernels=kernels,
         strategies=_listed(strategies),
         multipliers=tuple(multipliers),
         time_limit_s=time_limit,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..jobs import MEASURE, MeasureReply, MeasureRequest
 from ..models import call_of
-from ..records import Measurement, Memory, Variant, replace
+from ..records import KernelUse, Measurement, Memory, Variant, replace
 from ..timing import Samples, StoppingRule, missing_percentiles, summarise
 from ..timing.contention import FOREIGN_CORES, LoadWatch
 from ..workers import Done, Failure
@@ -75,6 +75,7 @@ class Bench:
             compiled=self._options.compiled,
             rule=self._rule,
             seed=seed,
+            kernels="triton" if self._options.kernels == "triton" else "torch",
         )
         for _ in range(_TRIES):
             self._wait_for_quiet()
@@ -145,8 +146,18 @@ def pool(variant: Variant, replies: Sequence[MeasureReply], device: str) -> Meas
         contended=not quiet,
         foreign_cores=tuple(round(reply.foreign_cores, 3) for reply in counted),
         discarded_processes=len(replies) - len(counted),
+        kernels=_kernel_use(counted),
         reasons=_reasons(on_cpu) | missing_percentiles(latency),
     )
+
+
+def _kernel_use(replies: Sequence[MeasureReply]) -> KernelUse | None:
+    """What ran large-kernel operators: the same in each process, with the median share."""
+    uses = [reply.kernels for reply in replies if reply.kernels is not None]
+    shares = [use.share for use in uses if use.share is not None]
+    if not shares:
+        return uses[0] if uses else None
+    return replace(uses[0], share=statistics.median(shares))
 
 
 def _largest(values: Sequence[int | None]) -> int | None:

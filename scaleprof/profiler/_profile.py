@@ -27,7 +27,7 @@ from ._bench import Bench
 from ._cache import Cache
 from ._check import is_contended, is_timed, select_and_check
 from ._crew import Crew, libraries_of
-from ._options import Options
+from ._options import Options, resolve_kernels
 from ._probing import knobs_request, probe_knobs
 from ._sweep import Progress, Sweep
 
@@ -59,6 +59,7 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
     with Crew(libraries, device=options.device, deadline=deadline, cache=cache) as crew:
         progress("starting")
         state = _device(crew, options, libraries)
+        options = replace(options, kernels=resolve_kernels(options, state.device))
         crew.uses(state.device.type)
         progress("looking for knobs")
         knobs = _knobs(crew, request, options)
@@ -145,6 +146,7 @@ def _context(
         dtype=options.dtype,
         layout=options.layout,
         mode="compile" if options.compiled else "eager",
+        kernels=resolve_kernels(options, state.device),
         batch=options.batch,
         command=options.command,
         started_at=started.isoformat(timespec="seconds"),
