@@ -35,7 +35,7 @@ def profile(
         str, typer.Option(metavar="DEVICE", help="cpu, cuda:0, …; auto prefers an accelerator.")
     ] = "auto",
     axes: Annotated[
-        str, typer.Option(metavar="AXES", help="Axes that may be scaled.")
+        str, typer.Option(metavar="AXES", help="Axes that may be scaled; kernel_size too.")
     ] = "width,depth,resolution",
     dtype: Annotated[
         str, typer.Option(metavar="TYPE", help="float32, float16 or bfloat16.")

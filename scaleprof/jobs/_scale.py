@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import RecipeError
 from ..knobs import (
+    KERNEL_SIZE,
     Arguments,
     Knobs,
     base_variant,
@@ -13,6 +14,7 @@ from ..knobs import (
     resolve_factors,
     resolve_strategy,
     size_factor,
+    with_other_kernels,
 )
 from ..models import is_installed_file, own_sources, resolve_model, with_dtype
 from ..records import ScaledModel, Variant
@@ -71,12 +73,13 @@ def _opened_files() -> set[str]:
 def resolve(request: ScaleRequest) -> ScaleReply:
     """Resolve one strategy at several multipliers."""
     knobs = _knobs(request)
-    variants, skipped = [], []
+    kernels = KERNEL_SIZE in request.axes
+    variants = list(with_other_kernels(knobs, base_variant(knobs))) if kernels else []
+    skipped = []
     for multiplier in request.multipliers:
         try:
-            variants.append(
-                resolve_strategy(knobs, request.strategy, multiplier, axes=request.axes)
-            )
+            variant = resolve_strategy(knobs, request.strategy, multiplier, axes=request.axes)
+            variants += [variant, *(with_other_kernels(knobs, variant) if kernels else ())]
         except RecipeError as error:
             skipped.append(str(error))
     return ScaleReply(variants=tuple(variants), skipped=tuple(dict.fromkeys(skipped)))

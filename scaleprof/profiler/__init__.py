@@ -214,7 +214,8 @@ def profile(
         budgets: Bounds that the choice must hold: ``latency<=5ms``, ``memory<=500MiB``,
             ``latency<=2x`` (relative to the base). Without any, nothing is chosen.
         device: Torch device string; ``auto`` takes the accelerator if there is one, else the CPU.
-        axes: Axes that may be scaled.
+        axes: Axes that may be scaled. With ``kernel_size``, which no strategy scales, the kernel
+            sizes around each variant are searched too.
         dtype: ``float32``, ``float16`` or ``bfloat16``.
         batch: Items in one forward pass.
         layout: ``nchw``, or ``nhwc`` for channels last.

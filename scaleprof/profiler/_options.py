@@ -11,6 +11,8 @@ from ..scaling import STRATEGIES
 from ..selection import Budget
 
 AXES = ("width", "depth", "resolution")
+# axes that no strategy scales, and that are searched around each where they are named
+SEARCHED = ("kernel_size",)
 DTYPES = ("float32", "float16", "bfloat16")
 LAYOUTS = ("nchw", "nhwc")
 KERNELS = ("auto", "torch", "triton")
@@ -64,7 +66,7 @@ def check_options(options: Options) -> None:
     Raises:
         InputError: With what was expected and what was given.
     """
-    _check_choice("axis", options.axes, AXES)
+    _check_choice("axis", options.axes, (*AXES, *SEARCHED))
     _check_choice("strategy", options.strategies, tuple(STRATEGIES))
     _check_choice("dtype", (options.dtype,), DTYPES)
     _check_choice("layout", (options.layout,), LAYOUTS)

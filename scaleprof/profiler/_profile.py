@@ -27,7 +27,7 @@ from ._bench import Bench
 from ._cache import Cache
 from ._check import is_contended, is_timed, select_and_check
 from ._crew import Crew, libraries_of
-from ._options import Options, resolve_kernels
+from ._options import SEARCHED, Options, resolve_kernels
 from ._probing import knobs_request, probe_knobs
 from ._sweep import Progress, Sweep
 
@@ -176,7 +176,7 @@ def _report(
     selection: Selection | None,
     options: Options,
 ) -> Report:
-    variants = tuple(sweep.variants.values())
+    variants, asked = tuple(sweep.variants.values()), options.axes
     limits = sweep.limits if options.budgets else ()
     # what missed a budget when it was checked is out, whatever its other measurements say
     missed = _missed(selection)
@@ -192,7 +192,7 @@ def _report(
         context=context,
         base=base,
         # patch and kernel size are found, but no strategy scales them
-        axes={axis: knobs.axes[axis] for axis in AXES},
+        axes={axis: knobs.axes[axis] for axis in (*AXES, *SEARCHED) if axis in (*AXES, *asked)},
         variants=variants,
         strategies=strategies,
         selection=selection,
