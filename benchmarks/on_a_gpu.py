@@ -1,9 +1,9 @@
-"""Run on a GPU, in one call, what cannot run without: the tests marked `gpu` and the benchmark.
+"""Run on a GPU, in one call, what cannot run without: the tests marked `gpu` and the benchmarks.
 
     python benchmarks/on_a_gpu.py --out results
 
 Needs torch, Triton and pytest. Writes the logs, the tests' results as JUnit XML and the benchmark's
-files into the folder, prints a short table last, and exits with 1 if anything failed. Both parts
+files into the folder, prints a short table last, and exits with 1 if anything failed. All parts
 together stop before ten minutes are over, and what they wrote is kept.
 """
 
@@ -18,7 +18,10 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).parents[1]
-TEST_SECONDS, BENCHMARK_SECONDS = 300, 240
+GPU_TESTS = ("tests/kernels/test_on_gpu.py", "tests/kernels/test_aggregation_on_gpu.py")
+TEST_SECONDS = 270
+# of each benchmark: when it starts nothing more, and when it is stopped
+BENCHMARKS = {"depthwise_conv2d": (140, 180), "small_kernel_aggregation": (70, 110)}
 
 
 def main() -> None:
@@ -28,14 +31,13 @@ def main() -> None:
     if not torch.cuda.is_available():
         sys.exit("error: nothing to run, this needs an NVIDIA GPU that torch can use, found none")
     out.mkdir(parents=True, exist_ok=True)
-    results = [tests(out), benchmark(out)]
-    table = out / "table.txt"
-    if table.exists():
-        print(table.read_text())
+    results = [tests(out), *(benchmark(name, out) for name in BENCHMARKS)]
+    for table in (out / "table.txt", out / "aggregation.txt"):
+        if table.exists():
+            print(table.read_text())
     for name, status, seconds in results:
-        print(
-            f"{name:10s} {'passed' if status == 0 else f'FAILED ({status})':14s} {seconds:5.0f} s"
-        )
+        verdict = "passed" if status == 0 else f"FAILED ({status})"
+        print(f"{name:25s} {verdict:14s} {seconds:5.0f} s")
     sys.exit(any(status for _, status, _ in results))
 
 
@@ -45,15 +47,17 @@ def tests(out: Path) -> tuple[str, int, float]:
     parallel = ["-n", str(min(8, os.cpu_count() or 1))] if find_spec("xdist") else []
     lenient = ["-W", "default", "-p", "no:benchmark"]
     command = [
-        sys.executable, "-m", "pytest", "-m", "gpu", "tests/kernels/test_on_gpu.py", "-q",
+        sys.executable, "-m", "pytest", "-m", "gpu", *GPU_TESTS, "-q",
         "--tb=short", f"--junitxml={out / 'tests.xml'}", *parallel, *lenient,
     ]  # fmt: skip
     return part("tests", command, out, TEST_SECONDS)
 
 
-def benchmark(out: Path) -> tuple[str, int, float]:
-    command = [sys.executable, "benchmarks/depthwise_conv2d.py", "--out", str(out)]
-    return part("benchmark", command, out, BENCHMARK_SECONDS)
+def benchmark(name: str, out: Path) -> tuple[str, int, float]:
+    enough, limit = BENCHMARKS[name]
+    script = f"benchmarks/{name}.py"
+    command = [sys.executable, script, "--out", str(out), "--seconds", str(enough)]
+    return part(name, command, out, limit)
 
 
 def part(name: str, command: list[str], out: Path, limit: float) -> tuple[str, int, float]:

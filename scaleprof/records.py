@@ -329,6 +329,22 @@ class GpuConditions(Record, frozen=True, kw_only=True):
     throttled: bool
 
 
+class KernelUse(Record, frozen=True, kw_only=True):
+    """What ran the operators that torch and our kernels both have.
+
+    Attributes:
+        kernels: ``torch`` or ``triton``: who was asked to.
+        calls: Calls in one forward pass, by operator and what ran it.
+        share: Share of the time of a forward pass that these calls took; None where unknown.
+        reason: Why the share is unknown.
+    """
+
+    kernels: Literal["torch", "triton"]
+    calls: dict[str, Count]
+    share: Annotated[float, Meta(ge=0, le=1)] | None = None
+    reason: str | None = None
+
+
 class Measurement(Record, frozen=True, kw_only=True):
     """All raw samples of a variant on a device, with the conditions.
 
@@ -359,6 +375,7 @@ class Measurement(Record, frozen=True, kw_only=True):
         reused_processes: Processes that are counted and had been measured before, by another job.
         busy_s: Time spent in the model, by process that is counted.
         discarded_processes: Processes that are not counted, because others disturbed them.
+        kernels: What ran large-kernel operators; None in reports of older versions.
         reasons: Why a field is None, by field.
     """
 
@@ -383,6 +400,7 @@ class Measurement(Record, frozen=True, kw_only=True):
     reused_processes: Count = 0
     busy_s: tuple[float, ...] = ()
     discarded_processes: Count = 0
+    kernels: KernelUse | None = None
     reasons: dict[str, str] = {}
 
 
@@ -580,6 +598,7 @@ class Context(Record, frozen=True, kw_only=True):
         mode: ``eager``, ``compile`` or ``graph`` (a CUDA graph).
         step: What was measured: ``inference``, a forward pass, or ``training``, one with its
             backward pass and the optimizer's step.
+        kernels: ``torch`` or ``triton``: what runs large-kernel operators.
         batch: Images (or sequences) in one forward pass.
         command: The command line, or None from Python.
         started_at: Time the job began, ISO 8601, UTC.
@@ -600,6 +619,7 @@ class Context(Record, frozen=True, kw_only=True):
     layout: str
     mode: str
     batch: Annotated[int, Meta(gt=0, le=2**31)]
+    kernels: Literal["torch", "triton"] = "torch"
     command: str | None
     started_at: str
     elapsed_s: float

@@ -15,7 +15,10 @@ def autocast(tensor: Tensor, x: Tensor) -> Tensor:
     """
     device = x.device.type
     eligible = tensor.is_floating_point() and tensor.dtype != torch.float64
-    if not eligible or not torch.is_autocast_enabled(device):
+    # tensors without data are on a device that autocast does not know
+    if not eligible or not torch.amp.is_autocast_available(device):
+        return tensor
+    if not torch.is_autocast_enabled(device):
         return tensor
     return tensor.to(torch.get_autocast_dtype(device))
 

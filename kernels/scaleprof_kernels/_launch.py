@@ -1,5 +1,6 @@
 """One launch of a Triton kernel as a value: to be run, or compiled for a GPU that is not there."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ class Launch:
     grid: int
     pointers: dict[str, torch.dtype]
     integers: dict[str, int]
-    constants: dict[str, int]
+    constants: Mapping[str, Any]
     num_warps: int
     num_stages: int = 3
 

@@ -6,7 +6,9 @@ instructions are issued, the rate of the tensor cores, and memory bandwidth at t
 
 from dataclasses import dataclass
 
+from ._aggregation_problem import Aggregation
 from ._launch import Launch
+from ._ls_problem import Tail
 from ._offline import Compiled
 from ._problem import Problem
 
@@ -15,7 +17,7 @@ from ._problem import Problem
 _ISSUES_PER_S = 132 * 4 * 1.83e9
 # measured on one H100 SXM with torch 2.11: a product of bfloat16 matrices of 8192, and a copy
 _MATRIX_FLOPS_PER_S = 798e12
-_BYTES_PER_S = 3.0e12
+BYTES_PER_S = 3.0e12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class Modelled:
         return max(self.issue_s, self.matrix_s, self.memory_s)
 
 
-def model(problem: Problem, launch: Launch, compiled: Compiled) -> Modelled:
+def model(problem: Problem | Aggregation | Tail, launch: Launch, compiled: Compiled) -> Modelled:
     """Return the limits of a kernel on a problem.
 
     Args:
@@ -46,7 +48,7 @@ def model(problem: Problem, launch: Launch, compiled: Compiled) -> Modelled:
     return Modelled(
         issue_s=issued / _ISSUES_PER_S,
         matrix_s=product_flops * trips / _MATRIX_FLOPS_PER_S,
-        memory_s=problem.bytes / _BYTES_PER_S,
+        memory_s=problem.bytes / BYTES_PER_S,
     )
 
 
@@ -60,6 +62,9 @@ def _work(launch: Launch) -> tuple[float, int]:
         reduced = c["BLOCK_N"] * c["BLOCK_H"]
         flops = 2 * reduced * c["BLOCK_I"] * c["BLOCK_K"] * c["BLOCK_B"]
         return i["channels"] * i["groups"] * i["steps"], flops
+    if "row_blocks" in i:
+        # all of it is unrolled
+        return 0.0, 0
     if "chunk" in i:
         splits = -(-i["lane_blocks"] * i["t_blocks"] // i["chunk"])
         return launch.grid / splits * i["lane_blocks"] * i["t_blocks"], 0
@@ -75,4 +80,4 @@ def _turns(launch: Launch, tile: int) -> int:
     begin = max(0, i["pad_h"] - last // per_row * c["BLOCK_R"])
     end = i["height"] + i["pad_h"] - first // per_row * c["BLOCK_R"]
     rows = max(0, min(c["BLOCK_R"] + i["taps_h"] - 1, end) - begin)
-    return -(-rows // c["BLOCK_Q"])
+    return int(-(-rows // c["BLOCK_Q"]))

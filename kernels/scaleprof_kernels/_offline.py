@@ -10,6 +10,7 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import triton
@@ -73,7 +74,7 @@ def compile_for(launch: Launch, capability: int) -> Compiled:
     return _read(built.asm["cubin"], capability, built.metadata.shared)
 
 
-def _type_of(name: str, launch: Launch, constants: dict[str, int]) -> str:
+def _type_of(name: str, launch: Launch, constants: dict[str, Any]) -> str:
     if name in constants:
         return "constexpr"
     if name in launch.pointers:

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Iterable, Sequence
 
+from ._aggregation_problem import Aggregation
 from ._problem import Problem
 from .bench import Timing, chosen
+from .bench_aggregation import COPY, OURS, AggregationTiming
 from .check import Verdict
 
 _CONTENDERS = ("torch NCHW", "torch NHWC", "torch.compile", "torch.compile max-autotune")
@@ -34,7 +36,7 @@ def _row(timings: list[Timing]) -> tuple[str, ...]:
     return (
         operation,
         _images(problem),
-        "×".join(map(str, problem.kernel)),
+        _taps(problem),
         str(problem.dtype).removeprefix("torch."),
         _microseconds(copy),
         _microseconds(ours_s),
@@ -46,7 +48,47 @@ def _row(timings: list[Timing]) -> tuple[str, ...]:
     )
 
 
-def _images(problem: Problem) -> str:
+_AGGREGATION_HEAD = (
+    "operation", "images", "groups", "taps", "dtype", "floor µs", "ours µs", "of floor",
+    "taps µs", "unfold µs", "compile µs", "speed-up",
+)  # fmt: skip
+
+
+def aggregation_table(timings: Sequence[AggregationTiming]) -> str:
+    """Show one line per operation and problem of small-kernel aggregation.
+
+    The floor is a measured copy of as many bytes as must be moved. `of floor` is what share of our
+    time that is, and `speed-up` the best of torch's times over ours.
+    """
+    keys = dict.fromkeys((t.operation, t.problem) for t in timings)
+    rows = [
+        _aggregation_row([t for t in timings if (t.operation, t.problem) == key]) for key in keys
+    ]
+    return _aligned([_AGGREGATION_HEAD, *rows])
+
+
+def _aggregation_row(timings: list[AggregationTiming]) -> tuple[str, ...]:
+    operation, problem = timings[0].operation, timings[0].problem
+    by_name = {t.contender: t.median_s for t in timings}
+    copy, ours = by_name.get(COPY), by_name.get(OURS)
+    torchs = [by_name.get(name) for name in ("taps", "unfold", "torch.compile")]
+    known = [seconds for seconds in torchs if seconds is not None]
+    side = f"{problem.kernel_size}×{problem.kernel_size}"
+    return (
+        operation,
+        _images(problem),
+        str(problem.groups),
+        f"{side} clamped" if problem.clamped else side,
+        str(problem.dtype).removeprefix("torch."),
+        _microseconds(copy),
+        _microseconds(ours),
+        f"{copy / ours:.0%}" if copy and ours else "",
+        *map(_microseconds, torchs),
+        f"{min(known) / ours:.1f}×" if known and ours else "",
+    )
+
+
+def _images(problem: Problem | Aggregation) -> str:
     order = " NHWC" if problem.channels_last else ""
     return f"{problem.batch}×{problem.channels}×{problem.size[0]}×{problem.size[1]}{order}"
 
@@ -55,14 +97,20 @@ def _microseconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{1e6 * seconds:.1f}"
 
 
-def failures(timings: Iterable[Timing]) -> list[str]:
+def failures(timings: Iterable[Timing | AggregationTiming]) -> list[str]:
     """Return a line for each contender that did not run."""
     return [
         f"{t.contender} did not run {t.operation} of {_images(t.problem)}, "
-        f"{'×'.join(map(str, t.problem.kernel))} taps: {t.failure}"
+        f"{_taps(t.problem)} taps: {t.failure}"
         for t in timings
         if t.failure
     ]
+
+
+def _taps(problem: Problem | Aggregation) -> str:
+    if isinstance(problem, Aggregation):
+        return f"{problem.kernel_size}×{problem.kernel_size}"
+    return "×".join(map(str, problem.kernel))
 
 
 def verdicts_table(verdicts: Sequence[Verdict]) -> str:

@@ -161,6 +161,22 @@ def _problem(x: Tensor, kernel_size: Pair, stride: Pair, padding: Pair, dilation
     )
 
 
+def kernel_for(
+    x: Tensor,
+    weight: Tensor,
+    stride: Pair,
+    padding: int | Pair | Literal["same", "valid"],
+    dilation: Pair,
+) -> str:
+    """Return which kernel runs the forward pass on a GPU: "toeplitz", "direct" or "torch"."""
+    steps = as_pair(stride, "stride"), as_pair(dilation, "dilation")
+    paddings = as_paddings(padding, weight.shape[2:], *steps)
+    x = autocast(x, x)
+    return _variant(
+        "forward", _problem(x, weight.shape[2:], steps[0], paddings, steps[1]), x.device
+    )
+
+
 def _variant(operation: Operation, problem: Problem, device: torch.device) -> str:
     if not _HAS_TRITON or problem.outputs == 0 or capability_of(device) < _OLDEST:
         return "torch"

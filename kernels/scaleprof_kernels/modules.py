@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .depthwise_conv2d import depthwise_conv2d
+from .depthwise_conv2d import depthwise_conv2d, kernel_for
 
 # torch unrolls filters of up to 5 taps a side, and the table of choices leaves them to it
 _FEWEST_TAPS = 6
@@ -32,6 +32,13 @@ class DepthwiseConv2d(nn.Conv2d):
         return depthwise_conv2d(
             x, weight, bias, stride=self.stride, padding=padding, dilation=self.dilation
         )
+
+    def kernel_of(self, x: Tensor) -> str:
+        """Return what runs it on such a tensor: "toeplitz", "direct" or "torch"."""
+        if not x.is_cuda:
+            return "torch"
+        padding: Any = self.padding if self.padding_mode == "zeros" else 0
+        return kernel_for(x, self.weight, self.stride, padding, self.dilation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +83,21 @@ def replace_depthwise_(model: nn.Module, *, fewest_taps: int = _FEWEST_TAPS) -> 
             module.__class__ = DepthwiseConv2d
             swapped.append(path)
     return Replacements(swapped=tuple(swapped), left=left)
+
+
+def restore_depthwise_(model: nn.Module) -> tuple[str, ...]:
+    """Let torch run the depthwise convolutions of a model again, in place.
+
+    Args:
+        model: The model to change, or one convolution.
+
+    Returns:
+        The paths of those that ran here before.
+    """
+    ours = {path: m for path, m in model.named_modules() if type(m) is DepthwiseConv2d}
+    for module in ours.values():
+        object.__setattr__(module, "__class__", nn.Conv2d)
+    return tuple(ours)
 
 
 def _reason_to_leave(conv: nn.Conv2d, fewest_taps: int) -> str | None:

@@ -14,6 +14,7 @@ meets the longest one. Merging is exact in evaluation, and meaningless in traini
 norms use the statistics of each branch's output.
 """
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -108,9 +109,27 @@ def _shrinkage(axis: tuple[int, int, int]) -> int:
     return dilation * (taps - 1) - 2 * padding
 
 
+def fold_norm(conv: nn.Conv2d, norm: Norm) -> nn.Conv2d:
+    """Fold the batch norm that follows a convolution into it.
+
+    Args:
+        conv: Any convolution.
+        norm: A batch norm with running statistics.
+
+    Returns:
+        A convolution with a bias, equal to both in evaluation to rounding.
+    """
+    scale, shift = _affine(conv, norm)
+    folded = copy.deepcopy(conv)
+    weight = conv.weight.detach().double() * scale[:, None, None, None]
+    folded.weight = nn.Parameter(weight.to(conv.weight.dtype))
+    folded.bias = nn.Parameter(shift.to(conv.weight.dtype))
+    return folded
+
+
 def _affine(conv: nn.Conv2d, norm: Norm | None) -> tuple[Tensor, Tensor]:
     """Scale and shift, per channel, of the branch's convolution without its bias."""
-    zeros = conv.weight.new_zeros(conv.in_channels, dtype=torch.float64)
+    zeros = conv.weight.new_zeros(conv.out_channels, dtype=torch.float64)
     bias = zeros if conv.bias is None else conv.bias.detach().double()
     if norm is None:
         return zeros + 1, bias

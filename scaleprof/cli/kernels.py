@@ -30,12 +30,60 @@ def check(
     from scaleprof_kernels._table import verdicts_table
     from scaleprof_kernels.check import CASES, LARGE_CASES
     from scaleprof_kernels.check import check as run_checks
+    from scaleprof_kernels.check_aggregation import (
+        AGGREGATION_CASES,
+        LARGE_AGGREGATION_CASES,
+        check_aggregation,
+    )
 
     cases = {**CASES, **LARGE_CASES} if full else CASES
-    verdicts = list(run_checks(cases))
+    aggregations = AGGREGATION_CASES | (LARGE_AGGREGATION_CASES if full else {})
+    verdicts = [*run_checks(cases), *check_aggregation(aggregations)]
     typer.echo(verdicts_table(verdicts))
     if not all(verdict.passed for verdict in verdicts):
         raise typer.Exit(WRONG)
+
+
+@app.command()
+def bench_aggregation(
+    images: Annotated[
+        str, typer.Option(metavar="NxCxHxW", help="Images, channels, height, width.")
+    ] = "256x128x28x28",
+    groups: Annotated[int, typer.Option(metavar="N", help="Channels that share weights.")] = 8,
+    taps: Annotated[int, typer.Option(metavar="N", help="Side of a window, odd.")] = 3,
+    dtype: Annotated[DType, typer.Option(help="What to compute in.")] = DType.float16,
+    channels_last: Annotated[
+        bool, typer.Option("--channels-last", help="Images in NHWC rather than NCHW.")
+    ] = False,
+    compilers: Annotated[
+        bool, typer.Option("--compile", help="Also time torch.compile, which takes a minute.")
+    ] = False,
+) -> None:
+    """Time small-kernel aggregation beside torch and a copy: forward, backward, both."""
+    batch, channels, height, width = _sizes(images, "--images", "256x128x28x28")
+    if groups < 1 or channels % groups:
+        raise InputError(f"`--groups` must divide {channels} channels, got {groups}")
+    if taps < 1 or taps % 2 == 0:
+        raise InputError(f"`--taps` must be odd and positive, got {taps}")
+    _require_gpu("kernels bench-aggregation")
+    from scaleprof_kernels._table import aggregation_table, failures
+    from scaleprof_kernels.bench_aggregation import PASSES
+    from scaleprof_kernels.bench_aggregation import bench_aggregation as run_bench
+    from scaleprof_kernels.check_aggregation import aggregation
+
+    problem = aggregation(
+        batch=batch,
+        channels=channels,
+        groups=groups,
+        size=(height, width),
+        kernel_size=taps,
+        dtype=dtype.value,
+        channels_last=channels_last,
+    )
+    timings = [t for p in PASSES for t in run_bench(p, problem, compilers=compilers)]
+    typer.echo(aggregation_table(timings))
+    for line in failures(timings):
+        typer.echo(f"warning: {line}", err=True)
 
 
 @app.command()

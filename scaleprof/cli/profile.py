@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -13,6 +14,14 @@ from ._parse import names, numbers, seconds
 
 BUDGET_MISSED = 1
 NOT_DECIDED = 3
+
+
+class Kernels(StrEnum):
+    """Who runs large-kernel operators."""
+
+    auto = "auto"
+    torch = "torch"
+    triton = "triton"
 
 
 def profile(
@@ -27,7 +36,7 @@ def profile(
         str, typer.Option(metavar="DEVICE", help="cpu, cuda:0, …; auto prefers an accelerator.")
     ] = "auto",
     axes: Annotated[
-        str, typer.Option(metavar="AXES", help="Axes that may be scaled.")
+        str, typer.Option(metavar="AXES", help="Axes that may be scaled; kernel_size too.")
     ] = "width,depth,resolution",
     dtype: Annotated[
         str, typer.Option(metavar="TYPE", help="float32, float16 or bfloat16.")
@@ -38,6 +47,12 @@ def profile(
     ] = "nchw",
     mode: Mode = "eager",
     step: Step = "inference",
+    kernels: Annotated[
+        Kernels,
+        typer.Option(
+            help="Who runs large depthwise and LS convolutions; auto: triton on an NVIDIA GPU."
+        ),
+    ] = Kernels.auto,
     strategies: Annotated[
         str, typer.Option(metavar="NAMES", help="Strategies to compare.")
     ] = "d,w,r,dw,dr,wr,dwr,dWr",
@@ -79,6 +94,7 @@ def profile(
             layout=layout,
             mode=mode,
             step=step,
+            kernels=kernels.value,
             strategies=names(strategies),
             multipliers=numbers(multipliers, "--multipliers"),
             time_limit=seconds(time_limit, "--time-limit"),

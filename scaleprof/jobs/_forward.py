@@ -1,7 +1,7 @@
 """What is timed: a forward pass or a training step of a model, eager, compiled or as a graph."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from ..costs import mean_square
 from ..errors import DeviceError
-from ..models import build_module
-from ..records import InputSpec
+from ..models import build_module, kernel_name, use_kernels
+from ..records import InputSpec, KernelUse
+from ..timing.share import count_calls, share_of_time
 from ._requests import MeasureRequest
 
 Step = Callable[[], Any]
@@ -19,33 +20,66 @@ Step = Callable[[], Any]
 _CALLS_BEFORE_CAPTURE = 3
 
 
-def prepare(request: MeasureRequest) -> Step:
-    """Build the model and its inputs on the device and return what is to be timed.
+class Prepared:
+    """A variant on its device, with inputs, ready to run.
 
     It builds and runs in torch's present mode: without gradients, that is `torch.inference_mode`.
+
+    Args:
+        request: What is measured.
+
+    Attributes:
+        step: Runs what is measured once.
 
     Raises:
         DeviceError: If the mode needs another device.
         Exception: What the model raises.
     """
-    device = torch.device(request.device)
-    module = build_module(request.call).to(device, getattr(torch, request.dtype))
-    args, kwargs = _random_inputs(request.inputs, device, request.seed)
-    if request.channels_last:
-        module = module.to(memory_format=torch.channels_last)
-        args = tuple(_channels_last(tensor) for tensor in args)
-    module.train(request.step == "training")
-    run: Any = torch.compile(module) if request.mode == "compile" else module
-    if module.training:
-        step = _training_step(module, run, args, kwargs)
-    else:
-        step = functools.partial(run, *args, **kwargs)
-    return _captured(step, device) if request.mode == "graph" else step
+
+    def __init__(self, request: MeasureRequest) -> None:
+        device = torch.device(request.device)
+        module = build_module(request.call)
+        self._request = request
+        self._operators = use_kernels(module, request.kernels)
+        module = module.to(device, getattr(torch, request.dtype))
+        args, kwargs = _random_inputs(request.inputs, device, request.seed)
+        if request.channels_last:
+            module = module.to(memory_format=torch.channels_last)
+            args = tuple(_channels_last(tensor) for tensor in args)
+        module.train(request.step == "training")
+        self._forward: Step = functools.partial(module, *args, **kwargs)
+        run: Any = torch.compile(module) if request.mode == "compile" else module
+        step: Step = functools.partial(run, *args, **kwargs)
+        if module.training:
+            step = _training_step(module, step)
+        self.step = _captured(step, device) if request.mode == "graph" else step
+
+    def kernel_use(self) -> KernelUse:
+        """Tell what ran the operators that torch and our kernels both have, and how long."""
+        request = self._request
+        kernels, operators = request.kernels, self._operators.values()
+        if not operators:
+            return KernelUse(kernels=kernels, calls={}, share=0.0)
+        calls = dict(count_calls(self._forward, operators, kernel_name))
+        reason = _no_share(request)
+        if reason is not None:
+            return KernelUse(kernels=kernels, calls=calls, reason=reason)
+        share = share_of_time(self._forward, operators, torch.device(request.device))
+        return KernelUse(kernels=kernels, calls=calls, share=round(min(share, 1.0), 4))
 
 
-def _training_step(
-    module: nn.Module, run: Any, args: Sequence[Tensor], kwargs: Mapping[str, Tensor]
-) -> Step:
+def _no_share(request: MeasureRequest) -> str | None:
+    """Why the time of single operators cannot be read, if so."""
+    if request.step == "training":
+        return "a training step spends time on operators in its backward pass too"
+    if request.mode != "eager":
+        return f"in mode {request.mode} a model runs as a whole"
+    if torch.device(request.device).type not in {"cpu", "cuda"}:
+        return f"operators are not timed on {request.device}"
+    return None
+
+
+def _training_step(module: nn.Module, forward: Step) -> Step:
     """Forward, backward and AdamW: what a step of training costs whatever the loss is."""
     # on an accelerator the step counter is a tensor there, so that a graph can hold it
     capturable = next(module.parameters()).is_cuda
@@ -53,7 +87,7 @@ def _training_step(
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        mean_square(run(*args, **kwargs)).backward()  # type: ignore[no-untyped-call]
+        mean_square(forward()).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step

@@ -16,7 +16,7 @@ from ..timing import Samples, measure
 from ..timing.contention import LoadWatch
 from ..timing.memory import accelerator_peak, process_peak, reset_process_peak
 from ..timing.timers import AcceleratorTimer, CpuTimer
-from ._forward import prepare
+from ._forward import Prepared
 from ._requests import DeviceRequest, Energy, MeasureReply, MeasureRequest
 
 # NVML's counter moves in steps of some 100 ms: an energy takes several of them
@@ -41,10 +41,12 @@ def _measure_on_cpu(request: MeasureRequest) -> MeasureReply:
     # denormal numbers, which random weights can lead to, slow a CPU down tenfold
     torch.set_flush_denormal(True)
     before = reset_process_peak()
-    timer = CpuTimer(prepare(request))
+    model = Prepared(request)
+    timer = CpuTimer(model.step)
     watch = _SamplingWatch()
     samples = measure(timer, request.rule, on_sampling=watch.begin)
     load = watch.load.load()
+    busy = timer.elapsed()
     after = process_peak()
     return MeasureReply(
         samples=samples,
@@ -54,7 +56,8 @@ def _measure_on_cpu(request: MeasureRequest) -> MeasureReply:
         reserved=None,
         process=after - before if after is not None and before is not None else None,
         energy=watch.energy(samples, contended=load.contended),
-        busy_s=timer.elapsed(),
+        busy_s=busy,
+        kernels=model.kernel_use(),
     )
 
 
@@ -78,8 +81,8 @@ class _SamplingWatch:
 def _measure_on_accelerator(request: MeasureRequest) -> MeasureReply:
     device = torch.device(request.device)
     gpu = _GpuSide(device)
-    step = prepare(request)
-    timer = AcceleratorTimer(step, device, between=gpu.look)
+    model = Prepared(request)
+    timer = AcceleratorTimer(model.step, device, between=gpu.look)
 
     def begin() -> None:
         # what the warm-up took is no sample
@@ -92,7 +95,7 @@ def _measure_on_accelerator(request: MeasureRequest) -> MeasureReply:
     samples = measure(timer, request.rule, on_sampling=begin)
     busy = timer.elapsed()
     conditions = gpu.conditions()
-    allocated, reserved = accelerator_peak(step, device)
+    allocated, reserved = accelerator_peak(model.step, device)
     return MeasureReply(
         samples=samples,
         foreign_cores=watch.load.load().foreign_cores,
@@ -105,8 +108,9 @@ def _measure_on_accelerator(request: MeasureRequest) -> MeasureReply:
         enqueue_s=tuple(timer.enqueue_s),
         no_events=timer.no_events,
         gpu=conditions,
-        energy=gpu.energy(step),
+        energy=gpu.energy(model.step),
         busy_s=busy,
+        kernels=model.kernel_use(),
     )
 
 

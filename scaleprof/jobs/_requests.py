@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ..models import ConstructorCall, Reference
-from ..records import Axis, Cost, GpuConditions, InputSpec, Record, Variant
+from ..models import ConstructorCall, Kernels, Reference
+from ..records import Axis, Cost, GpuConditions, InputSpec, KernelUse, Record, Variant
 from ..timing import Samples, StoppingRule
 
 COUNT = "scaleprof.jobs._count:count_reference"
@@ -173,6 +173,7 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
         step: ``inference``: a forward pass; ``training``: with backward pass and optimizer.
         rule: When to stop.
         seed: Of weights and inputs.
+        kernels: Who runs the operators that torch and our kernels both have.
     """
 
     call: ConstructorCall
@@ -184,6 +185,7 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
     mode: str = "eager"
     step: str = "inference"
     seed: int = 0
+    kernels: Kernels = "torch"
 
 
 class Energy(Record, frozen=True, kw_only=True):
@@ -209,6 +211,7 @@ class MeasureReply(Record, frozen=True, kw_only=True):
         gpu: Clocks and power meanwhile; None but for NVIDIA GPUs.
         energy: Energy of one call.
         busy_s: Time from the first call to the last sample.
+        kernels: What ran large-kernel operators.
     """
 
     samples: Samples
@@ -223,6 +226,7 @@ class MeasureReply(Record, frozen=True, kw_only=True):
     gpu: GpuConditions | None = None
     energy: Energy = Energy(reason="not read")
     busy_s: float = 0.0
+    kernels: KernelUse | None = None
 
     @property
     def disturbed(self) -> bool:

@@ -9,6 +9,7 @@ import torch
 from ..costs import training_peak_bytes
 from ..errors import RecipeError
 from ..knobs import (
+    KERNEL_SIZE,
     Arguments,
     Knobs,
     base_variant,
@@ -16,6 +17,7 @@ from ..knobs import (
     resolve_factors,
     resolve_strategy,
     size_factor,
+    with_other_kernels,
 )
 from ..models import (
     build_module,
@@ -89,12 +91,13 @@ def _opened_files() -> set[str]:
 def resolve(request: ScaleRequest) -> ScaleReply:
     """Resolve one strategy at several multipliers."""
     knobs = _knobs(request)
-    variants, skipped = [], []
+    kernels = KERNEL_SIZE in request.axes
+    variants = list(with_other_kernels(knobs, base_variant(knobs))) if kernels else []
+    skipped = []
     for multiplier in request.multipliers:
         try:
-            variants.append(
-                resolve_strategy(knobs, request.strategy, multiplier, axes=request.axes)
-            )
+            variant = resolve_strategy(knobs, request.strategy, multiplier, axes=request.axes)
+            variants += [variant, *(with_other_kernels(knobs, variant) if kernels else ())]
         except RecipeError as error:
             skipped.append(str(error))
     return ScaleReply(variants=tuple(variants), skipped=tuple(dict.fromkeys(skipped)))

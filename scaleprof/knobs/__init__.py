@@ -7,6 +7,8 @@ from typing import Any
 
 from ._find import find_knobs as find_knobs
 from ._groups import Arguments as Arguments
+from ._kernels import KERNEL_SIZE as KERNEL_SIZE
+from ._kernels import with_other_kernels as with_other_kernels
 from ._knobs import Knobs as Knobs
 from ._resolution import size_factor as size_factor
 from ._resolve import base_variant as base_variant

@@ -73,6 +73,14 @@ def attempt_rest(knobs: Knobs, rest: Rest, widths: Values, *, width: float) -> A
     return Attempt(call=call, inputs=rest.inputs, achieved=achieved, cost=cost, widths=widths)
 
 
+def build_and_count(call: ConstructorCall, inputs: Sequence[InputSpec], dtype: str) -> Cost | None:
+    """Build a call on the meta device and count it; None if it does not build or run."""
+    try:
+        return count_module(cast(build_module(call, meta=True), dtype), inputs)
+    except Exception:  # the trial may raise whatever a constructor raises; that is its answer
+        return None
+
+
 def attempt_width(knobs: Knobs, rest: Rest, widths: Values) -> Attempt | None:
     """Build and count a variant with these widths; None if it does not build or run."""
     return attempt_rest(knobs, rest, widths, width=achieved_width(knobs, widths))

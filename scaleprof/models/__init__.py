@@ -22,6 +22,11 @@ from ._inputs import parse_input as parse_input
 from ._inputs import parse_inputs as parse_inputs
 from ._inputs import with_dtype as with_dtype
 from ._instances import instance_arguments as instance_arguments
+from ._operators import Kernels as Kernels
+from ._operators import kernel_name as kernel_name
+from ._operators import use_kernels as use_kernels
+from ._own import OWN_MODELS as OWN_MODELS
+from ._own import register_with_timm as register_with_timm
 from ._recorded import received as received
 from ._recorded import recorded_calls as recorded_calls
 from ._reference import Reference as Reference

@@ -11,6 +11,7 @@ from ._arithmetic import is_arithmetic
 from ._calls import ConstructorCall, called_names, decode_arguments
 from ._imports import import_target
 from ._instances import is_plain_record
+from ._own import OWN_MODELS
 from ._wider import BUILD_SCALED, inner_call
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def check_trusted(call: ConstructorCall) -> None:
         raise _untrusted(call, f"its argument `{loading[0]}` can load files")
     if call.target == "timm:create_model":
         _check_timm_name(call)
-    elif not _is_module_class(call.target) and not _is_torchvision_builder(call.target):
+    elif not _is_module_class(call.target) and not _is_builder(call.target):
         raise _untrusted(call, "it is not a module class of a package that scaleprof knows")
     passed, built = called_names(call)
     for name in passed:
@@ -161,6 +162,11 @@ def _is_torch_function(target: str) -> bool:
         return False
     found = import_target(target)
     return callable(found) and getattr(found, "__module__", None) in _FUNCTION_MODULES
+
+
+def _is_builder(target: str) -> bool:
+    """Tell functions that build a registered model."""
+    return target in OWN_MODELS.values() or _is_torchvision_builder(target)
 
 
 def _is_torchvision_builder(target: str) -> bool:

@@ -1,5 +1,7 @@
 """What users type to name a model: ``timm:NAME``, ``package.mod:callable``, ``file.py:callable``.
 
+Our own families need no source: ``lsnet_t``.
+
 Arguments may follow in parentheses, as Python literals: ``nets.py:Net(width=64, depths=(2, 2))``.
 """
 
@@ -10,11 +12,18 @@ from typing import Any
 import msgspec
 
 from ..errors import ModelError
+from ._own import OWN_MODELS
 
 _REFERENCE = re.compile(
     r"(?P<source>.+?\.py|[^:()]+):(?P<name>[^():]+?)\s*(?:\((?P<arguments>.*)\))?", re.DOTALL
 )
-_FORMS = "timm:NAME, torchvision:NAME, package.module:callable or path/to/file.py:callable"
+_OWN = re.compile(r"(?P<name>\w+)\s*(?:\((?P<arguments>.*)\))?", re.DOTALL)
+_FORMS = (
+    "timm:NAME, torchvision:NAME, package.module:callable, path/to/file.py:callable, "
+    f"or one of {', '.join(OWN_MODELS)}"
+)
+OWN = "scaleprof"
+"""Source of our own families."""
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +31,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         text: As the user wrote it.
-        source: ``timm``, ``torchvision``, a module name, or a path that ends in ``.py``.
+        source: ``timm``, ``torchvision``, a module name, a path that ends in ``.py``, or
+            ``scaleprof`` for our own families.
         name: Name inside the source; a dotted name for a nested callable.
         arguments: Keyword arguments given in parentheses.
     """
@@ -46,12 +56,15 @@ def parse_reference(text: str) -> Reference:
         {'width': 64, 'depths': (2, 2)}
     """
     match = _REFERENCE.fullmatch(text.strip())
+    own = _OWN.fullmatch(text.strip())
+    if own is not None and own["name"] in OWN_MODELS:
+        match = own
     if match is None:
         raise ModelError(f"`{text}` is not a model reference", hint=f"use {_FORMS}")
     name = match["name"].strip()
     return Reference(
         text=text.strip(),
-        source=match["source"].strip(),
+        source=OWN if match is own else match["source"].strip(),
         name=name,
         arguments=_parse_arguments(match["arguments"], text) if match["arguments"] else {},
     )

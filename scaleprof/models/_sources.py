@@ -15,10 +15,13 @@ from ._calls import ConstructorCall, encode_arguments
 from ._declared import Declaration, declaration_of
 from ._imports import import_target, target_of
 from ._inputs import parse_inputs
-from ._reference import Reference
+from ._own import OWN_MODELS
+from ._reference import OWN, Reference
 
 # arguments that load weights: scaleprof counts and times architectures, and stays offline
 _WEIGHT_ARGUMENTS = ("pretrained", "weights", "checkpoint_path", "weights_backbone")
+# pixels along a side of the images that our own families are made for
+_OWN_SIZE = 224
 
 
 class ResolvedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +60,7 @@ def resolve_model(reference: Reference) -> ResolvedModel:
         "torchvision": _torchvision_model,
         "hf": _transformers_model,
         "diffusers": _diffusers_model,
+        OWN: _own_model,
     }.get(reference.source)
     resolved = find(reference) if find else _callable_model(reference)
     constructor = None if find else import_target(resolved.call.target)
@@ -183,6 +187,18 @@ def _diffusers_model(reference: Reference) -> ResolvedModel:
     resolved = _callable_model(reference)
     first, *others = diffusers_inputs(network, reference.arguments)
     return msgspec.structs.replace(resolved, inputs=first, other_inputs=tuple(others))
+
+
+def _own_model(reference: Reference) -> ResolvedModel:
+    """One of our own families, in its form for inference unless that is switched off."""
+    target = OWN_MODELS[reference.name]
+    arguments, callables = encode_arguments({"deploy": True, **reference.arguments})
+    call = ConstructorCall(target=target, arguments=arguments, callables=callables)
+    sizes = reference.arguments.get("img_size", _OWN_SIZE)
+    height, width = (sizes, sizes) if isinstance(sizes, int) else sizes
+    channels = reference.arguments.get("in_chans", 3)
+    inputs = (InputSpec(shape=(1, channels, height, width)),)
+    return ResolvedModel(call=call, inputs=inputs, library="scaleprof")
 
 
 def _callable_model(reference: Reference) -> ResolvedModel:

@@ -4,7 +4,7 @@ These functions are the public API, `scaleprof.count` and so on. Importing them 
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ModelError
 from ..records import CountedModel, Devices, FoundKnobs, Report, ScaledModel
@@ -197,6 +197,7 @@ def profile(
     layout: str = "nchw",
     mode: str = "eager",
     step: str = "inference",
+    kernels: Literal["auto", "torch", "triton"] = "auto",
     strategies: Sequence[str] = ("d", "w", "r", "dw", "dr", "wr", "dwr", "dWr"),
     multipliers: Sequence[float] = (0.5, 1.0, 2.0, 4.0),
     time_limit: float = 120.0,
@@ -215,13 +216,16 @@ def profile(
         budgets: Bounds that the choice must hold: ``latency<=5ms``, ``memory<=500MiB``,
             ``latency<=2x`` (relative to the base). Without any, nothing is chosen.
         device: Torch device string; ``auto`` takes the accelerator if there is one, else the CPU.
-        axes: Axes that may be scaled.
+        axes: Axes that may be scaled. With ``kernel_size``, which no strategy scales, the kernel
+            sizes around each variant are searched too.
         dtype: ``float32``, ``float16`` or ``bfloat16``.
         batch: Items in one forward pass.
         layout: ``nchw``, or ``nhwc`` for channels last.
         mode: ``eager``, ``compile`` (through `torch.compile`) or ``graph`` (a CUDA graph, which
             launches in one go).
         step: ``inference``, or ``training``: forward and backward pass and a step of AdamW.
+        kernels: Who runs depthwise convolutions with large kernels and LS convolution: ``torch``,
+            ``triton`` (our kernels, on an NVIDIA GPU), or ``auto``: the latter where it can run.
         strategies: Strategies to compare.
         multipliers: Compute multipliers at which strategies are profiled. Under a budget, the
             multiplier at which each strategy just fills it is solved for and added.
@@ -265,6 +269,7 @@ def profile(
         layout=layout,
         mode=mode,
         step=step,
+        kernels=kernels,
         strategies=_listed(strategies),
         multipliers=tuple(multipliers),
         time_limit_s=time_limit,

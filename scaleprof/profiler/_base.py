@@ -11,7 +11,7 @@ from ._cache import Cache
 from ._crew import Crew, libraries_of
 from ._devices import known_calibration
 from ._kept import Kept
-from ._options import Options
+from ._options import Options, resolve_kernels
 from ._probing import knobs_request, probe_knobs
 from ._profile import RULE, contention_notes, context_of, device_of
 from ._stages import with_modules
@@ -46,6 +46,7 @@ def measure_base(model: str, options: Options, *, processes: int, progress: Prog
     with crew_of as crew, Store(store_path(options.store)) as store:
         progress("starting")
         state = device_of(crew, options, libraries)
+        options = replace(options, kernels=resolve_kernels(options, state.device))
         crew.uses(state.device.type)
         knobs = probe_knobs(crew, request)
         # what a gate holds is what the model takes now: it is kept, but nothing is taken

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..jobs import MEASURE, Energy, MeasureReply, MeasureRequest
 from ..models import call_of
-from ..records import Measurement, Memory, Variant, replace
+from ..records import KernelUse, Measurement, Memory, Variant, replace
 from ..timing import (
     Drift,
     StoppingRule,
@@ -149,6 +149,7 @@ class Bench:
             step=self._options.step,
             rule=self._rule,
             seed=seed,
+            kernels="triton" if self._options.kernels == "triton" else "torch",
         )
 
     def _wait_for_quiet(self) -> None:
@@ -266,9 +267,19 @@ def pool(
         reused_processes=sum(before for _, _, before in counted),
         busy_s=tuple(round(reply.busy_s, 4) for reply, _, _ in counted),
         discarded_processes=len(replies) - len(counted),
+        kernels=_kernel_use([reply for reply, _, _ in counted]),
         reasons=_reasons(counted[0][0], on_cpu, energies[0] if not known else None)
         | missing_percentiles(latency),
     )
+
+
+def _kernel_use(replies: Sequence[MeasureReply]) -> KernelUse | None:
+    """What ran large-kernel operators: the same in each process, with the median share."""
+    uses = [reply.kernels for reply in replies if reply.kernels is not None]
+    shares = [use.share for use in uses if use.share is not None]
+    if not shares:
+        return uses[0] if uses else None
+    return replace(uses[0], share=statistics.median(shares))
 
 
 def _largest(values: Sequence[int | None]) -> int | None:

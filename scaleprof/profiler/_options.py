@@ -1,17 +1,23 @@
 """What a user can ask of a profile."""
 
+import importlib.util
 from collections.abc import Sequence
+from typing import Literal
 
-from ..errors import DeviceError, InputError, RecipeError
-from ..records import Record
+from ..errors import DeviceError, InputError, MissingExtraError, RecipeError
+from ..models import Kernels
+from ..records import Device, Record
 from ..scaling import STRATEGIES
 from ..selection import Budget
 
 AXES = ("width", "depth", "resolution")
+# axes that no strategy scales, and that are searched around each where they are named
+SEARCHED = ("kernel_size",)
 DTYPES = ("float32", "float16", "bfloat16")
 LAYOUTS = ("nchw", "nhwc")
 MODES = ("eager", "compile", "graph")
 STEPS = ("inference", "training")
+KERNELS = ("auto", "torch", "triton")
 MAX_MULTIPLIER = 1000.0
 MAX_BATCH = 2**31
 
@@ -28,6 +34,7 @@ class Options(Record, frozen=True, kw_only=True):
         layout: ``nchw`` or ``nhwc`` (channels last).
         mode: ``eager``, ``compile`` (through `torch.compile`) or ``graph`` (a CUDA graph).
         step: ``inference`` or ``training``.
+        kernels: Who runs large-kernel operators: ``torch``, ``triton`` (our kernels), or ``auto``.
         strategies: Strategies to compare.
         multipliers: Compute multipliers at which each strategy is profiled.
         time_limit_s: Time for the whole job.
@@ -47,6 +54,7 @@ class Options(Record, frozen=True, kw_only=True):
     layout: str = "nchw"
     mode: str = "eager"
     step: str = "inference"
+    kernels: Kernels | Literal["auto"] = "auto"
     strategies: tuple[str, ...] = tuple(STRATEGIES)
     multipliers: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
     time_limit_s: float = 120.0
@@ -64,12 +72,13 @@ def check_options(options: Options) -> None:
     Raises:
         InputError: With what was expected and what was given.
     """
-    _check_choice("axis", options.axes, AXES)
+    _check_choice("axis", options.axes, (*AXES, *SEARCHED))
     _check_choice("strategy", options.strategies, tuple(STRATEGIES))
     _check_choice("dtype", (options.dtype,), DTYPES)
     _check_choice("layout", (options.layout,), LAYOUTS)
     _check_choice("mode", (options.mode,), MODES)
     _check_choice("step", (options.step,), STEPS)
+    _check_choice("kind of kernels", (options.kernels,), KERNELS)
     _check_batch(options.batch)
     if not options.time_limit_s > 0:
         raise InputError(f"`time_limit` must be positive, got {options.time_limit_s:g} s")
@@ -83,6 +92,28 @@ def check_options(options: Options) -> None:
         raise InputError(f"`base_accuracy` is in percent, between 0 and 100, got {accuracy:g}")
     if not options.device:
         raise DeviceError("`device` is empty", hint="use cpu, cuda:0 or leave it out")
+
+
+def resolve_kernels(options: Options, device: Device) -> Kernels:
+    """Return who runs large-kernel operators on a device.
+
+    Raises:
+        DeviceError: If our kernels were asked for, and the device cannot run them.
+        MissingExtraError: If they were, and Triton is not installed.
+    """
+    if options.kernels == "torch":
+        return "torch"
+    has_triton = importlib.util.find_spec("triton") is not None
+    if options.kernels == "auto":
+        return "triton" if device.type == "cuda" and has_triton else "torch"
+    if device.type != "cuda":
+        raise DeviceError(
+            f"`--kernels triton` needs an NVIDIA GPU, this device is {device.name} ({device.type})",
+            hint="pass --kernels torch, or leave it out",
+        )
+    if not has_triton:
+        raise MissingExtraError("`--kernels triton` needs triton", hint="pip install triton")
+    return "triton"
 
 
 def check_count_options(

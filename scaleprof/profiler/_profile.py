@@ -30,7 +30,7 @@ from ._check import is_contended, is_timed, select_and_check
 from ._crew import Crew, libraries_of
 from ._devices import known_calibration
 from ._kept import Kept
-from ._options import Options
+from ._options import SEARCHED, Options, resolve_kernels
 from ._probing import knobs_request, probe_knobs
 from ._stages import with_modules
 from ._sweep import Progress, Sweep
@@ -64,6 +64,7 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
     with crew_of as crew, Store(store_path(options.store)) as store:
         progress("starting")
         state = device_of(crew, options, libraries)
+        options = replace(options, kernels=resolve_kernels(options, state.device))
         crew.uses(state.device.type)
         progress("looking for knobs")
         knobs = _knobs(crew, request, options)
@@ -164,6 +165,7 @@ def context_of(
         layout=options.layout,
         mode=options.mode,
         step=options.step,
+        kernels=resolve_kernels(options, state.device),
         batch=options.batch,
         command=options.command,
         started_at=started.isoformat(timespec="seconds"),
@@ -193,7 +195,7 @@ def _report(
     selection: Selection | None,
     options: Options,
 ) -> Report:
-    variants = tuple(sweep.variants.values())
+    variants, asked = tuple(sweep.variants.values()), options.axes
     limits = sweep.limits if options.budgets else ()
     # what missed a budget when it was checked is out, whatever its other measurements say
     missed = _missed(selection)
@@ -209,7 +211,7 @@ def _report(
         context=context,
         base=base,
         # patch and kernel size are found, but no strategy scales them
-        axes={axis: knobs.axes[axis] for axis in AXES},
+        axes={axis: knobs.axes[axis] for axis in (*AXES, *SEARCHED) if axis in (*AXES, *asked)},
         variants=variants,
         strategies=strategies,
         selection=selection,

@@ -283,7 +283,8 @@ class Sweep:
     def _unfilled(self, strategy: str) -> float | None:
         """Return the multiplier to try next, or None if the strategy fills the budgets already."""
         limits, batch = self.limits, self._options.batch
-        own = [v for v in self.variants.values() if strategy in v.strategies]
+        # other kernel sizes change the latency at the same multiplier
+        own = [v for v in self.variants.values() if strategy in v.strategies and _keeps_kernels(v)]
         if any(self._fills(v, limits) for v in own):
             return None
         wanted = filling_multiplier(own, limits, batch=batch)
@@ -300,6 +301,10 @@ class Sweep:
         ]
         sources = {q.source for q in known if q is not None}
         return "predicted" not in sources and self._room(variant, limits) < -math.log(_FILLED)
+
+
+def _keeps_kernels(variant: Variant) -> bool:
+    return variant.recipe.achieved.get("kernel_size", 1.0) == 1.0
 
 
 def _multiplier(variant: Variant) -> float:

@@ -117,6 +117,7 @@ def _legend(report: Report) -> Text:
         lines.append("! the median is not yet known to 1 %")
     if any(v.measurement and v.measurement.contended for v in report.variants):
         lines.append("* measured while other processes kept the cores busy")
+    lines += _kernel_lines(report)
     for name, axis in report.axes.items():
         if axis.status == "none":
             lines.append(
@@ -139,6 +140,25 @@ def _time_spent(report: Report) -> list[str]:
         return []
     overhead = max(elapsed / model - 1, 0.0)
     return [f"took {elapsed:.0f} s, {model:.0f} s of it in models ({overhead:.0%} on top)"]
+
+
+def _kernel_lines(report: Report) -> list[str]:
+    """Say what ran large-kernel operators in the base and in the choice, if there are any."""
+    chosen = report.selection.variant if report.selection else "base"
+    lines = []
+    for identifier in dict.fromkeys(("base", chosen)):
+        measured = report.variant(identifier).measurement
+        used = measured.kernels if measured is not None else None
+        if used is None or not used.calls:
+            continue
+        which = ", ".join(f"{calls} {one_line(name)}" for name, calls in used.calls.items())
+        share = f"{used.share:.0%} of its time" if used.share is not None else one_line(
+            f"time unknown: {used.reason}"
+        )  # fmt: skip
+        lines.append(
+            f"kernels of {'base' if identifier == 'base' else 'choice'}: {which} ({share})"
+        )
+    return lines
 
 
 def knobs_table(found: FoundKnobs) -> Group:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from scaleprof_kernels import DepthwiseConv2d, replace_depthwise_
+from scaleprof_kernels import DepthwiseConv2d, replace_depthwise_, restore_depthwise_
 
 
 class Lazy(nn.Conv2d):
@@ -67,3 +67,16 @@ def test_a_swapped_model_can_be_saved_and_exported():
     exported = torch.export.export(model, (x,))
     torch.testing.assert_close(exported.module()(x), model(x))
     assert isinstance(copy.deepcopy(model)[0], DepthwiseConv2d)
+
+
+def test_what_was_swapped_is_torchs_again():
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 7, padding=3, groups=8))
+    replace_depthwise_(model)
+    assert restore_depthwise_(model) == ("1",)
+    assert [type(layer) for layer in model] == [nn.Conv2d, nn.Conv2d]
+    assert restore_depthwise_(model) == ()
+
+
+def test_a_layer_without_data_gives_shapes():
+    layer = DepthwiseConv2d(8, 8, 7, padding=3, groups=8, device="meta")
+    assert layer(torch.empty(2, 8, 9, 9, device="meta")).shape == (2, 8, 9, 9)

@@ -11,8 +11,14 @@ import torch
 
 pytest.importorskip("triton")
 
+from scaleprof_kernels._aggregate import can_aggregate, plan_aggregate
+from scaleprof_kernels._aggregate_backward import plan_aggregate_backward
+from scaleprof_kernels._aggregation_problem import Aggregation
 from scaleprof_kernels._choices import choose
 from scaleprof_kernels._kernels import launches
+from scaleprof_kernels._ls_problem import Tail
+from scaleprof_kernels._ls_tail import plan_tail
+from scaleprof_kernels._model import model
 from scaleprof_kernels._offline import compile_for
 from scaleprof_kernels._problem import Problem
 from scaleprof_kernels.check import OPERATIONS
@@ -122,3 +128,83 @@ def test_large_maps_run_on_the_products_of_four_warps():
     assert compiled.loop["HGMMA"] > 0
     # inputs are copied to shared memory while products run
     assert compiled.loop["LDGSTS"] > 0
+
+
+# LSNet's maps, LSNet-S's weight channels, and weights of float32 beside halves, as under autocast
+DIRECTIONS = {plan_aggregate: "forward", plan_aggregate_backward: "backward"}
+AGGREGATIONS = [
+    pytest.param(Aggregation(groups=8, **given), plan, id=f"{name}-{plan.__name__}")
+    for name, given in {
+        "28": {"batch": 256, "channels": 128, "size": (28, 28), "dtype": torch.float16},
+        "14-nhwc": {
+            "batch": 256, "channels": 256, "size": (14, 14), "dtype": torch.bfloat16,
+            "channels_last": True,
+        },
+        "7-autocast": {
+            "batch": 256, "channels": 384, "size": (7, 7), "dtype": torch.float16,
+            "weight_dtype": torch.float32,
+        },
+        "14-single": {"batch": 32, "channels": 320, "size": (14, 14)},
+        "clamped": {"batch": 32, "channels": 64, "size": (14, 14), "clamped": True},
+    }.items()
+    for plan in (plan_aggregate, plan_aggregate_backward)
+    if can_aggregate(DIRECTIONS[plan], Aggregation(groups=8, **given))
+]  # fmt: skip
+
+
+LARGEST = {"batch": 32, "channels": 64, "groups": 8, "size": (14, 14), "kernel_size": 7}
+
+
+@pytest.mark.parametrize("capability", [90, 80])
+@pytest.mark.parametrize(
+    ("given", "plan"),
+    [
+        *AGGREGATIONS,
+        pytest.param(Aggregation(**LARGEST), plan_aggregate, marks=pytest.mark.slow, id="largest"),
+    ],
+)
+def test_aggregation_multiplies_and_adds_in_one_and_loads_once(given, plan, capability):
+    launch = plan(given)
+    compiled = compile_for(launch, capability)
+    mix = compiled.instructions
+    assert compiled.spilled_bytes == 0
+    assert compiled.shared_bytes == 0
+    # no pointer of its own for each load, which a loop over channels would have
+    assert not compiled.loop
+    # bfloat16 and float32 sums without double precision, and no product apart from its sum
+    assert not {name for name in mix if name.startswith("D") and name not in {"DEPBAR"}}
+    assert mix["FMUL"] == mix["FADD"] == 0
+    rows, side, channels = (launch.constants[name] for name in ("ROWS", "SIDE", "CHANNELS"))
+    if plan is plan_aggregate:
+        assert mix["FFMA"] == rows * side**2 * channels
+        # each input once for all rows of a lane, and each weight once for all channels
+        assert mix["LDG"] == (rows + side - 1) * side * channels + rows * side**2
+    elif not given.clamped:
+        assert mix["FFMA"] == 2 * rows * side**2 * channels
+        assert mix["LDG"] == 2 * (rows + side - 1) * side * channels + rows * side**2
+
+
+def test_aggregation_on_lsnets_maps_is_issued_faster_than_memory_delivers():
+    # what LSNet's own kernel misses by 3.4 times
+    for channels, size in ((128, 28), (256, 14), (384, 7)):
+        given = Aggregation(
+            batch=256, channels=channels, groups=8, size=(size, size), dtype=torch.float16
+        )
+        forward = model(given, plan := plan_aggregate(given), compile_for(plan, 90))
+        assert forward.issue_s <= forward.memory_s
+        plan = plan_aggregate_backward(given)
+        backward = model(given, plan, compile_for(plan, 90))
+        assert backward.issue_s <= given.backward_bytes / given.bytes * backward.memory_s
+
+
+@pytest.mark.parametrize("capability", [90, 80])
+@pytest.mark.parametrize(("channels", "size"), [(384, 7), (256, 14), (128, 28)])
+def test_the_fused_tail_holds_its_filters_in_registers(channels, size, capability):
+    given = Tail(batch=256, channels=channels, groups=8, size=(size, size))
+    compiled = compile_for(plan_tail(given), capability)
+    assert compiled.spilled_bytes == 0
+    # sums that warps exchange, and nothing else
+    assert compiled.shared_bytes <= 256
+    assert not compiled.loop
+    # four positions a thread: a filter of nine taps for eight channels, and both norms
+    assert compiled.instructions["FFMA"] >= 4 * 9 * 8

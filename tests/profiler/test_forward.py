@@ -3,7 +3,7 @@ import torch
 
 from scaleprof.errors import DeviceError
 from scaleprof.jobs import MeasureRequest
-from scaleprof.jobs._forward import prepare
+from scaleprof.jobs._forward import Prepared
 from scaleprof.jobs._measure import measure_variant
 from scaleprof.models import ConstructorCall
 from scaleprof.records import InputSpec
@@ -28,7 +28,7 @@ def request(**changes):
 
 
 def test_a_training_step_moves_the_weights():
-    step = prepare(request(step="training"))
+    step = Prepared(request(step="training")).step
     optimizer = step.__closure__[next(
         i for i, name in enumerate(step.__code__.co_freevars) if name == "optimizer"
     )].cell_contents  # fmt: skip
@@ -63,4 +63,4 @@ def test_inference_keeps_no_gradients():
 
 def test_a_graph_needs_a_cuda_device():
     with pytest.raises(DeviceError, match="mode graph needs a CUDA device"):
-        prepare(request(mode="graph"))
+        Prepared(request(mode="graph"))

@@ -558,6 +558,7 @@ def test_a_clear_regression_fails_whatever_the_number_of_processes():
         pytest.param({"dtype": "bfloat16"}, "dtype: float32, now bfloat16", id="dtype"),
         pytest.param({"layout": "nhwc"}, "layout: nchw, now nhwc", id="layout"),
         pytest.param({"mode": "compile"}, "mode: eager, now compile", id="mode"),
+        pytest.param({"kernels": "triton"}, "kernels: torch, now triton", id="kernels"),
         pytest.param({"batch": 8}, "batch: 1, now 8", id="batch"),
         pytest.param({"flags": {"threads": 4}}, "flag threads: 2, now 4", id="threads"),
         pytest.param(

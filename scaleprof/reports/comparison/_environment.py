@@ -12,8 +12,8 @@ _INDIFFERENT = {"numpy", "scaleprof"}
 def differences(baseline: Report, report: Report) -> tuple[str, ...]:
     """Say in what the environments of two reports differ, as ``flag threads: 2, now 4``.
 
-    Compared are the model, device, driver, platform, every flag, type, layout, mode, step, batch,
-    and the versions of python, torch and the model's library.
+    Compared are the model, device, driver, platform, every flag, type, layout, mode, step, kernels,
+    batch, and the versions of python, torch and the model's library.
     """
     then, now = _conditions(baseline), _conditions(report)
     names = [*then, *(name for name in now if name not in then)]
@@ -39,6 +39,7 @@ def _conditions(report: Report) -> dict[tuple[str, ...], Any]:
         ("layout",): context.layout,
         ("mode",): context.mode,
         ("step",): context.step,
+        ("kernels",): context.kernels,
         ("batch",): context.batch,
         **{("flag", name): value for name, value in sorted(context.flags.items())},
         **{
