@@ -15,6 +15,13 @@ RULE = StoppingRule(max_seconds=0.05, warmup_max_seconds=0.02)
 LINEAR = ConstructorCall(target="torch.nn:Linear", arguments={"in_features": 8, "out_features": 8})
 
 
+@pytest.fixture(autouse=True)
+def _denormals():
+    """What a worker sets for its own process is undone in this one."""
+    yield
+    torch.set_flush_denormal(False)
+
+
 def request(**changes):
     settings = {
         "call": LINEAR,
