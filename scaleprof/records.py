@@ -5,7 +5,7 @@ that is None is unknown, and the record says why in a ``reason`` or in its ``rea
 Readers ignore fields they do not know; a newer major version of the schema is refused.
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -84,6 +84,56 @@ class OperatorCost(Record, frozen=True, kw_only=True):
     written_bytes: Count
 
 
+WorkKind = Literal[
+    "stem",
+    "conv_1",
+    "conv_k",
+    "patch",
+    "conv_grouped",
+    "depthwise_3",
+    "depthwise_5",
+    "depthwise_7",
+    "linear",
+    "batched_product",
+    "attention",
+    "attention_masked",
+    "elementwise",
+    "batch_norm",
+    "norm",
+    "softmax",
+    "pool",
+    "window_pool",
+    "copy",
+    "gather",
+]
+WORK_KINDS: tuple[WorkKind, ...] = get_args(WorkKind)
+"""Kinds of work with a speed of their own: products first, then what only moves elements."""
+
+
+class Work(Record, frozen=True, array_like=True):
+    """Calls of one kind and size, which a device does at one speed.
+
+    It is written as a list of its values in this order, because a model has dozens of them.
+
+    Attributes:
+        kind: What is done.
+        calls: Times it is done in a forward pass.
+        macs: Multiply-adds of one call.
+        moved_bytes: Bytes of activations that one call reads and writes.
+        weight_bytes: Bytes of weights that one call reads.
+        width: Output features of the product, of one group; 0 where there is no product.
+        depth: Multiply-adds of one output element of a convolution or a matrix product.
+    """
+
+    kind: WorkKind
+    calls: Count
+    macs: Count = 0
+    moved_bytes: Count = 0
+    weight_bytes: Count = 0
+    width: Count = 0
+    depth: Count = 0
+
+
 class ModuleCost(Record, frozen=True, kw_only=True):
     """One module with everything that runs inside it.
 
@@ -124,6 +174,8 @@ class Cost(Record, frozen=True, kw_only=True):
             the lifetime of storages, in inference.
         coverage: Which operators are in the totals.
         operators: Costs by operator, largest first.
+        work: The same pass by kind and size of work, from which latency is predicted; empty in
+            reports that were written before it was recorded.
         modules: Costs by module down to the depth that was asked for; None when not asked.
     """
 
@@ -139,6 +191,7 @@ class Cost(Record, frozen=True, kw_only=True):
     peak_bytes: Count
     coverage: Coverage
     operators: tuple[OperatorCost, ...] = ()
+    work: tuple[Work, ...] = ()
     modules: tuple[ModuleCost, ...] | None = None
 
 
