@@ -499,6 +499,41 @@ class Device(Record, frozen=True, kw_only=True):
     driver: str | None
 
 
+class ExponentBand(Record, frozen=True, kw_only=True):
+    """An exponent with its 90 % interval."""
+
+    mean: float
+    p05: float
+    p95: float
+
+
+class DeviceLaw(Record, frozen=True, kw_only=True):
+    """How latency of this model grows on this device, from the variants that were measured.
+
+    Attributes:
+        exponents: Latency grows with the factor of an axis to this power, by axis; axes that
+            hardly moved are left out.
+        errors: Typical relative error of a power law of one cost alone, by cost (``macs``,
+            ``activations``, ``traffic_bytes``), the best first.
+        starting_share: Share of starting operators in the latency of the base.
+        starting_dominates_below: Compute multiplier below which starting operators takes more
+            than half of the latency.
+        left_out_error: Median relative error of predicting a measured variant from the others.
+        covered: Share of measured variants within the 90 % band of that prediction.
+        variants: Measured variants that all this rests on.
+        reasons: Why a field is None, by field.
+    """
+
+    exponents: dict[str, ExponentBand]
+    errors: dict[str, float]
+    starting_share: float | None
+    starting_dominates_below: float | None
+    left_out_error: float | None
+    covered: float | None
+    variants: int
+    reasons: dict[str, str] = {}
+
+
 class Context(Record, frozen=True, kw_only=True):
     """Conditions of a profile: everything that can change a measurement.
 
@@ -672,6 +707,7 @@ class Report(Record, frozen=True, kw_only=True):
         selection_reason: Why there is no selection: no budget was given, or nothing meets it.
         notes: Warnings that go with the numbers.
         skipped: Recipes that could not be built or counted, each with its reason.
+        law: How latency grows on this device; None when too little was measured.
         decided: Whether the absence of a selection is certain: false when other processes
             disturbed the measurements that it rests on.
     """
@@ -686,6 +722,7 @@ class Report(Record, frozen=True, kw_only=True):
     selection_reason: str | None = None
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    law: DeviceLaw | None = None
     decided: bool = True
 
     def variant(self, variant_id: str) -> Variant:

@@ -6,6 +6,8 @@ from ._accuracy import TrainedModel as TrainedModel
 from ._accuracy import fit_accuracy_law as fit_accuracy_law
 from ._accuracy import leave_largest_out as leave_largest_out
 from ._accuracy import relative_gain_law as relative_gain_law
+from ._exponents import explained_by as explained_by
+from ._exponents import fit_exponents as fit_exponents
 from ._latency import MIN_POINTS as MIN_POINTS
 from ._latency import CostPoint as CostPoint
 from ._latency import LatencyLaw as LatencyLaw

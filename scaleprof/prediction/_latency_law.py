@@ -157,9 +157,15 @@ class RooflineLaw:
 
     def bands(self, workloads: Sequence[Workload]) -> list[LatencyBand]:
         """Return the median and the 90 % band of each workload in seconds."""
+        return self._bands(*self.predict(workloads))
+
+    def left_out_bands(self) -> list[LatencyBand]:
+        """Return the median and the 90 % band of each measured model, predicted from the others."""
+        return self._bands(*self.leave_one_out())
+
+    def _bands(self, mean: "Array", spread: "Array") -> list[LatencyBand]:
         from scipy.special import stdtrit
 
-        mean, spread = self.predict(workloads)
         reach = float(stdtrit(DEGREES + self.points, 0.95)) * spread
         return [
             LatencyBand(p50=math.exp(m), p05=math.exp(m - r), p95=math.exp(m + r))
@@ -169,6 +175,15 @@ class RooflineLaw:
     def starting_share(self, work: Sequence[Work]) -> float:
         """Return the share of starting operators in the time of a workload."""
         return float(times(self.theta, rows_of([work])).starting[0])
+
+    def starting_dominates_below(self, work: Sequence[Work]) -> float:
+        """Return by what to multiply the MACs and bytes of every call so that starting takes half.
+
+        The time of a call is proportional to them, so this is what starting all calls takes over
+        the time of the calls themselves.
+        """
+        share = self.starting_share(work)
+        return share / max(1.0 - share, 1e-12)
 
 
 def fit_roofline(

@@ -28,6 +28,7 @@ from ._cache import Cache
 from ._check import is_contended, is_timed, select_and_check
 from ._crew import Crew, libraries_of
 from ._options import Options
+from ._predict import device_law
 from ._probing import knobs_request, probe_knobs
 from ._sweep import Progress, Sweep
 
@@ -197,6 +198,7 @@ def _report(
         selection_reason=None if selection else _why_none(base.model, variants, limits, context),
         notes=(*sweep.notes, *_contention_notes(variants), *_accuracy_notes(base, knobs.inputs)),
         skipped=tuple(sweep.skipped),
+        law=device_law(variants, on_cpu=context.device.type == "cpu", device=context.device.name),
         decided=selection is not None
         or not (is_timed(options) and any(map(is_contended, variants))),
     )

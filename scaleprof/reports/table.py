@@ -21,6 +21,7 @@ from ..records import (
 )
 from ..selection import METRICS
 from ..units import format_quantity
+from ._law import law_lines
 from ._text import factors, plain, recipe_name, size
 
 _COLUMNS = ("recipe", "input", "params", "MACs", "activations", "memory", "latency", "", "top-1 %")
@@ -33,6 +34,8 @@ def profile_table(report: Report) -> Group:
         parts.append(_choice(report, report.selection))
     elif report.selection_reason:
         parts.append(Text(plain(report.selection_reason), style="bold"))
+    if report.law is not None:
+        parts.append(Text("".join(f"{line}\n" for line in law_lines(report.law))))
     parts.append(_legend(report))
     return Group(*parts)
 
