@@ -5,7 +5,7 @@ that is None is unknown, and the record says why in a ``reason`` or in its ``rea
 Readers ignore fields they do not know; a newer major version of the schema is refused.
 """
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -88,6 +88,56 @@ class OperatorCost(Record, frozen=True, kw_only=True):
     written_bytes: Count
 
 
+WorkKind = Literal[
+    "stem",
+    "conv_1",
+    "conv_k",
+    "patch",
+    "conv_grouped",
+    "depthwise_3",
+    "depthwise_5",
+    "depthwise_7",
+    "linear",
+    "batched_product",
+    "attention",
+    "attention_masked",
+    "elementwise",
+    "batch_norm",
+    "norm",
+    "softmax",
+    "pool",
+    "window_pool",
+    "copy",
+    "gather",
+]
+WORK_KINDS: tuple[WorkKind, ...] = get_args(WorkKind)
+"""Kinds of work with a speed of their own: products first, then what only moves elements."""
+
+
+class Work(Record, frozen=True, array_like=True):
+    """Calls of one kind and size, which a device does at one speed.
+
+    It is written as a list of its values in this order, because a model has dozens of them.
+
+    Attributes:
+        kind: What is done.
+        calls: Times it is done in a forward pass.
+        macs: Multiply-adds of one call.
+        moved_bytes: Bytes of activations that one call reads and writes.
+        weight_bytes: Bytes of weights that one call reads.
+        width: Output features of the product, of one group; 0 where there is no product.
+        depth: Multiply-adds of one output element of a convolution or a matrix product.
+    """
+
+    kind: WorkKind
+    calls: Count
+    macs: Count = 0
+    moved_bytes: Count = 0
+    weight_bytes: Count = 0
+    width: Count = 0
+    depth: Count = 0
+
+
 class ModuleCost(Record, frozen=True, kw_only=True):
     """One module with everything that runs inside it.
 
@@ -128,6 +178,8 @@ class Cost(Record, frozen=True, kw_only=True):
             the lifetime of storages, in inference; in a profile of training, of a training step.
         coverage: Which operators are in the totals.
         operators: Costs by operator, largest first.
+        work: The same pass by kind and size of work, from which latency is predicted; empty in
+            reports that were written before it was recorded.
         modules: Costs by module down to the depth that was asked for; None when not asked.
         graph: Hash of its operator calls in order, with their plain arguments and the shapes of
             their tensors; None in reports of earlier versions.
@@ -145,6 +197,7 @@ class Cost(Record, frozen=True, kw_only=True):
     peak_bytes: Count
     coverage: Coverage
     operators: tuple[OperatorCost, ...] = ()
+    work: tuple[Work, ...] = ()
     modules: tuple[ModuleCost, ...] | None = None
     graph: str | None = None
 
@@ -585,6 +638,41 @@ class Devices(Record, frozen=True, kw_only=True):
     failures: dict[str, str] = {}
 
 
+class ExponentBand(Record, frozen=True, kw_only=True):
+    """An exponent with its 90 % interval."""
+
+    mean: float
+    p05: float
+    p95: float
+
+
+class DeviceLaw(Record, frozen=True, kw_only=True):
+    """How latency of this model grows on this device, from the variants that were measured.
+
+    Attributes:
+        exponents: Latency grows with the factor of an axis to this power, by axis; axes that
+            hardly moved are left out.
+        errors: Typical relative error of a power law of one cost alone, by cost (``macs``,
+            ``activations``, ``traffic_bytes``), the best first.
+        starting_share: Share of starting operators in the latency of the base.
+        starting_dominates_below: Compute multiplier below which starting operators takes more
+            than half of the latency.
+        left_out_error: Median relative error of predicting a measured variant from the others.
+        covered: Share of measured variants within the 90 % band of that prediction.
+        variants: Measured variants that all this rests on.
+        reasons: Why a field is None, by field.
+    """
+
+    exponents: dict[str, ExponentBand]
+    errors: dict[str, float]
+    starting_share: float | None
+    starting_dominates_below: float | None
+    left_out_error: float | None
+    covered: float | None
+    variants: int
+    reasons: dict[str, str] = {}
+
+
 class Context(Record, frozen=True, kw_only=True):
     """Conditions of a profile: everything that can change a measurement.
 
@@ -770,6 +858,7 @@ class Report(Record, frozen=True, kw_only=True):
         selection_reason: Why there is no selection: no budget was given, or nothing meets it.
         notes: Warnings that go with the numbers.
         skipped: Recipes that could not be built or counted, each with its reason.
+        law: How latency grows on this device; None when too little was measured.
         decided: Whether the absence of a selection is certain: false when other processes
             disturbed the measurements that it rests on.
     """
@@ -784,6 +873,7 @@ class Report(Record, frozen=True, kw_only=True):
     selection_reason: str | None = None
     notes: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    law: DeviceLaw | None = None
     decided: bool = True
 
     def variant(self, variant_id: str) -> Variant:

@@ -11,7 +11,7 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 
-from ..records import Cost, Coverage, InputSpec, ModuleCost, OperatorCost
+from ..records import WORK_KINDS, Cost, Coverage, InputSpec, ModuleCost, OperatorCost, Work
 from ._counter import CostCounter, Tally
 
 
@@ -155,6 +155,7 @@ def _summarise(
         coverage=_coverage(counter.operators, counter.taken_as_true),
         operators=_operator_costs(counter.operators),
         graph=counter.graph.digest(),
+        work=_work(counter),
         modules=modules,
     )
 
@@ -189,6 +190,11 @@ def _operator_costs(operators: Mapping[str, Tally]) -> tuple[OperatorCost, ...]:
         for name, tally in operators.items()
     ]
     return tuple(sorted(rows, key=lambda row: (-(row.macs or 0), -row.written_bytes, row.operator)))
+
+
+def _work(counter: CostCounter) -> tuple[Work, ...]:
+    rows = [Work(kind, calls, *sizes) for (kind, *sizes), calls in counter.work.items()]
+    return tuple(sorted(rows, key=lambda row: (WORK_KINDS.index(row.kind), -row.macs)))
 
 
 def _module_costs(

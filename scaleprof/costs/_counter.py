@@ -7,6 +7,7 @@ See ``docs/design/0002-counting-by-dispatch-on-meta.md`` for why, and what the o
 
 import hashlib
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,10 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from ..records import WorkKind
 from . import _ledger
 from ._direct import DIRECT, PRODUCTS, Direct
+from ._work import work_of
 
 _VALUES = (
     torch.ops.aten.is_nonzero.default,
@@ -122,6 +125,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         module_totals: Totals by module path, without those of the modules inside; filled when
             `current_module` is kept up to date by module hooks.
         graph: Every operator call in order.
+        work: Calls by kind and size: kind, MACs, bytes moved, bytes of weights, width and depth.
         taken_as_true: Tests on values of tensors, which have none here, such as ``mask.all()``.
     """
 
@@ -132,6 +136,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.current_module: str | None = None
         self.module_totals: dict[str, Tally] = {}
         self.graph = Graph()
+        self.work: Counter[tuple[WorkKind, int, int, int, int, int]] = Counter()
         self.taken_as_true = 0
         self._known: dict[OpOverload, tuple[_ledger.Kind, Tally | None]] = {}
 
@@ -203,6 +208,9 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tally = self._look_up(func)[1]
         assert tally is not None, "a composite operator is never recorded"
         tally.add(macs, products, read, written)
+        if moved:
+            kind, weights, width, depth = work_of(func, args, kwargs)
+            self.work[kind, macs, read + written - weights, weights, width, depth] += 1
         if self.current_module is not None:
             module = self.module_totals.setdefault(self.current_module, Tally())
             module.add(macs, products, read, written)

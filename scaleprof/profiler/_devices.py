@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..devices import DeviceState
+from ..devices.conditions import ceiling_advice
 from ..errors import MeasurementError
 from ..jobs import (
     DEVICE,
@@ -19,6 +20,7 @@ from ..jobs import (
     NamesRequest,
 )
 from ..models import ConstructorCall
+from ..prediction import ceilings_of
 from ..records import Calibration, Devices, FoundDevice, InputSpec, replace
 from ..store import Store, fingerprint, now, store_path
 from ..timing import MIN_PROCESSES, StoppingRule, calibration_of
@@ -64,7 +66,8 @@ def look_at_devices(
             state = expect(crew.measure(DEVICE, DeviceRequest(name=name), DeviceState), name)
             if calibrate:
                 _calibrate(crew, kept, state, progress)
-            found.append(replace(outcome.reply, calibration=known_calibration(kept, state)))
+            device = _beside_datasheet(outcome.reply)
+            found.append(replace(device, calibration=known_calibration(kept, state)))
         if kept.problem:
             failures["store"] = kept.problem
     return Devices(devices=tuple(found), failures=failures)
@@ -75,6 +78,19 @@ def _names(crew: Crew, only: str | None) -> tuple[str, ...]:
         return (only,)
     outcome = crew.measure(DEVICE_NAMES, NamesRequest(), DeviceNames)
     return expect(outcome, "the list of devices").names
+
+
+def _beside_datasheet(found: FoundDevice) -> FoundDevice:
+    """Put the data sheet beside what was measured, and point out what is far below it."""
+    sheet: dict[str, float] = {}
+    rates = found.ceilings.matmul_flops_per_s
+    for dtype in rates:
+        ceilings = ceilings_of(found.device.name, dtype)
+        if ceilings is not None:
+            sheet |= {dtype: 2 * ceilings.macs_per_s, "bytes_per_s": ceilings.bytes_per_s}
+    measured = {**rates, "bytes_per_s": found.ceilings.copy_bytes_per_s}
+    advice = (*found.advice, *ceiling_advice(measured, sheet))
+    return replace(found, datasheet=sheet, advice=advice)
 
 
 def known_calibration(store: Store, state: DeviceState) -> Calibration | None:

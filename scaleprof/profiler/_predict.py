@@ -2,56 +2,187 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ..prediction import MIN_POINTS, CostPoint, LatencyLaw, fit_latency_law
-from ..records import BytesBand, Prediction, Variant, replace
+from ..prediction import (
+    MIN_POINTS,
+    ON_CPU,
+    ON_GPU,
+    CostPoint,
+    LatencyLaw,
+    RooflineLaw,
+    Workload,
+    explained_by,
+    fit_exponents,
+    fit_latency_law,
+    fit_roofline,
+    rate_prior,
+)
+from ..records import BytesBand, DeviceLaw, LatencyBand, Prediction, Variant, replace
 
 # the allocator's peak over the static plan varies by at least this much between variants
 _MIN_MEMORY_SPREAD = 0.03
 _Z90 = statistics.NormalDist().inv_cdf(0.95)
 
 
-def with_predictions(variants: Sequence[Variant], *, on_cpu: bool) -> list[Variant]:
+def with_predictions(
+    variants: Sequence[Variant], *, on_cpu: bool, device: str = ""
+) -> list[Variant]:
     """Return the variants with what the law says of each.
 
     A measured variant is predicted from the others, so that its prediction can be held against it.
+
+    Args:
+        variants: All variants of one model.
+        on_cpu: Whether the device is a CPU, whose peak bytes are the static plan.
+        device: Its name, to look up its data sheet.
     """
-    return [replace(v, prediction=_predict(v, variants, on_cpu)) for v in variants]
+    latencies = _latencies(variants, on_cpu, device)
+    return [
+        replace(v, prediction=_predict(v, variants, on_cpu, *latencies.get(v.id, (None, ""))))
+        for v in variants
+    ]
 
 
-def _predict(variant: Variant, variants: Sequence[Variant], on_cpu: bool) -> Prediction | None:
+def _predict(
+    variant: Variant,
+    variants: Sequence[Variant],
+    on_cpu: bool,
+    latency: LatencyBand | None,
+    source: str,
+) -> Prediction | None:
     others = [v for v in variants if v.id != variant.id]
-    law, reasons = latency_law(others), {}
-    if law is None:
-        reasons["latency_s"] = f"a law needs {MIN_POINTS} other measured variants"
     peak = _predict_peak(variant, others, on_cpu)
+    reasons = {}
+    if latency is None:
+        reasons["latency_s"] = "no law: too few other variants were measured"
     if peak is None:
         reasons["peak_bytes"] = "no other variant was measured"
-    if law is None and peak is None:
+    if latency is None and peak is None:
         return None
-    points = law.points if law else 0
-    latency = None
-    if law is not None:
-        latency = law.predict(macs=variant.cost.macs, activations=variant.cost.activations)
-    source = f"log fit on MACs and activations of {points} other measured variants"
     return Prediction(latency_s=latency, peak_bytes=peak, source=source, reasons=reasons)
 
 
+def _latencies(
+    variants: Sequence[Variant], on_cpu: bool, device: str
+) -> Mapping[str, tuple[LatencyBand, str]]:
+    """Predict the latency of each variant; a measured one from the others alone."""
+    timed = [v for v in variants if _median(v) is not None]
+    law = roofline_law(variants, on_cpu=on_cpu, device=device)
+    if law is None:
+        return _by_log_fit(variants)
+    untimed = [v for v in variants if _median(v) is None]
+    source = "roofline by kind of work, fitted to {} other measured variants"
+    known = dict(
+        zip([v.id for v in untimed], law.bands(list(map(_workload, untimed))), strict=True)
+    )
+    found = {name: (band, source.format(len(timed))) for name, band in known.items()}
+    if len(timed) > 1:
+        left_out = source.format(len(timed) - 1)
+        for variant, band in zip(timed, law.left_out_bands(), strict=True):
+            found[variant.id] = (band, left_out)
+    return found
+
+
+def _by_log_fit(variants: Sequence[Variant]) -> dict[str, tuple[LatencyBand, str]]:
+    """The law for variants whose work is not recorded."""
+    found = {}
+    for variant in variants:
+        law = latency_law([v for v in variants if v.id != variant.id])
+        if law is not None and min(variant.cost.macs, variant.cost.activations) > 0:
+            band = law.predict(macs=variant.cost.macs, activations=variant.cost.activations)
+            source = f"log fit on MACs and activations of {law.points} other measured variants"
+            found[variant.id] = (band, source)
+    return found
+
+
+def roofline_law(
+    variants: Sequence[Variant], *, on_cpu: bool, device: str = ""
+) -> RooflineLaw | None:
+    """Fit the roofline to those variants that are measured.
+
+    Returns:
+        The law; None where nothing is measured or the work of a variant is not recorded.
+    """
+    timed = [v for v in variants if _median(v) is not None]
+    if not timed or not all(v.cost.work for v in variants):
+        return None
+    dtypes = [spec.dtype for spec in timed[0].cost.inputs if "float" in spec.dtype]
+    return fit_roofline(
+        list(map(_workload, timed)),
+        [latency for v in timed if (latency := _median(v)) is not None],
+        rate_prior("cpu" if on_cpu else "gpu", device, dtypes[0] if dtypes else "float32"),
+        ON_CPU if on_cpu else ON_GPU,
+    )
+
+
 def latency_law(variants: Sequence[Variant]) -> LatencyLaw | None:
-    """Fit the latency law to those variants that are measured; None if they are too few."""
+    """Fit the log law to those variants that are measured; None if they are too few."""
     points = [
-        CostPoint(
-            macs=variant.cost.macs,
-            activations=variant.cost.activations,
-            latency_s=variant.measurement.latency_s.p50,
-        )
+        CostPoint(macs=variant.cost.macs, activations=variant.cost.activations, latency_s=latency_s)
         for variant in variants
-        if variant.measurement is not None
-        and variant.measurement.latency_s is not None
+        if (latency_s := _median(variant)) is not None
         and min(variant.cost.macs, variant.cost.activations) > 0
     ]
     return fit_latency_law(points) if len(points) >= MIN_POINTS else None
+
+
+def device_law(variants: Sequence[Variant], *, on_cpu: bool, device: str = "") -> DeviceLaw | None:
+    """Describe how latency grows on the device; None when fewer than two variants are measured.
+
+    Args:
+        variants: All variants of one model, the base first.
+        on_cpu: Whether the device is a CPU.
+        device: Its name, to look up its data sheet.
+    """
+    timed = [v for v in variants if _median(v) is not None]
+    latencies = [latency for v in timed if (latency := _median(v)) is not None]
+    if len(timed) < MIN_POINTS:
+        return None
+    law = roofline_law(timed, on_cpu=on_cpu, device=device)
+    error, covered = _left_out(law, latencies)
+    why = "the work of the variants is not recorded"
+    fields = ("starting_share", "starting_dominates_below", "left_out_error", "covered")
+    return DeviceLaw(
+        exponents=fit_exponents([v.recipe.achieved for v in timed], latencies),
+        errors=explained_by(
+            [
+                {name: getattr(v.cost, name) for name in ("macs", "activations", "traffic_bytes")}
+                for v in timed
+            ],
+            latencies,
+        ),
+        starting_share=law.starting_share(variants[0].cost.work) if law else None,
+        starting_dominates_below=(
+            law.starting_dominates_below(variants[0].cost.work) if law else None
+        ),
+        left_out_error=error,
+        covered=covered,
+        variants=len(timed),
+        reasons={} if law else dict.fromkeys(fields, why),
+    )
+
+
+def _left_out(
+    law: RooflineLaw | None, latencies: Sequence[float]
+) -> tuple[float | None, float | None]:
+    """Median error and coverage of measured variants, each predicted from the others."""
+    if law is None:
+        return None, None
+    pairs = list(zip(law.left_out_bands(), latencies, strict=True))
+    errors = [abs(band.p50 / latency - 1) for band, latency in pairs]
+    covered = [band.p05 <= latency <= band.p95 for band, latency in pairs]
+    return statistics.median(errors), statistics.fmean(covered)
+
+
+def _median(variant: Variant) -> float | None:
+    measured = variant.measurement
+    return measured.latency_s.p50 if measured is not None and measured.latency_s else None
+
+
+def _workload(variant: Variant) -> Workload:
+    # all variants of a profile are one family
+    return Workload(work=variant.cost.work)
 
 
 def _predict_peak(variant: Variant, others: Sequence[Variant], on_cpu: bool) -> BytesBand | None:

@@ -31,6 +31,7 @@ from ._crew import Crew, libraries_of
 from ._devices import known_calibration
 from ._kept import Kept
 from ._options import SEARCHED, Options, resolve_kernels
+from ._predict import device_law
 from ._probing import knobs_request, probe_knobs
 from ._stages import with_modules
 from ._sweep import Progress, Sweep
@@ -224,6 +225,7 @@ def _report(
             *_accuracy_notes(base, knobs.inputs),
         ),
         skipped=tuple(sweep.skipped),
+        law=device_law(variants, on_cpu=context.device.type == "cpu", device=context.device.name),
         decided=selection is not None
         or not (is_timed(options) and any(map(is_contended, variants))),
     )

@@ -31,6 +31,7 @@ from ._cells import (
     sections,
     verified_text,
 )
+from ._law import law_lines
 from ._text import code_line, factors, one_line, recipe_name, size
 
 _COLUMNS = ("recipe", "input", "params", "MACs", "activations", "memory", "latency", "", "top-1 %")
@@ -43,6 +44,8 @@ def profile_table(report: Report) -> Group:
         parts.append(_choice(report, report.selection))
     elif report.selection_reason:
         parts.append(Text(one_line(report.selection_reason), style="bold"))
+    if report.law is not None:
+        parts.append(Text("".join(f"{line}\n" for line in law_lines(report.law))))
     parts.append(_legend(report))
     return Group(*parts)
 

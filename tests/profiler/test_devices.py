@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 from rich.console import Console
 from scripted import STATE, ScriptedCrew
@@ -21,6 +22,8 @@ CEILINGS = MeasuredCeilings(
 
 class Machine(ScriptedCrew):
     """A machine with these devices; one of them does not answer."""
+
+    device = STATE.device
 
     def __init__(self, *latencies, names=("cpu",), broken=()):
         super().__init__(*latencies)
@@ -47,7 +50,7 @@ class Machine(ScriptedCrew):
             return super().measure(job, request, reply)
         if request.name in self._broken:
             return Failure(status="crashed", reason="was ended by SIGSEGV")
-        found = FoundDevice(name=request.name, device=STATE.device, ceilings=CEILINGS)
+        found = FoundDevice(name=request.name, device=self.device, ceilings=CEILINGS)
         return Done(reply=found, elapsed_s=0.0)
 
 
@@ -92,3 +95,13 @@ def test_what_is_unknown_is_said_so_in_the_table(look, capsys):
     # the type that the device does not multiply in is named, without a rate
     assert "matmul fp16    not measured" in shown
     assert "not calibrated (--calibrate)" in shown
+
+
+def test_a_known_device_stands_beside_its_data_sheet(look, monkeypatch):
+    device = msgspec.structs.replace(STATE.device, name="NVIDIA H200")
+    monkeypatch.setattr(Machine, "device", device)
+    (found,) = look(Machine()).devices
+    # 4,800 GB/s and 66.9 TFLOP/s by the data sheet
+    assert found.datasheet["bytes_per_s"] == 4.8e12
+    assert found.datasheet["float32"] == pytest.approx(66.9e12)
+    assert any(advice.startswith("float32 is 0% of the data sheet") for advice in found.advice)
