@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test demo gpu clean
+.PHONY: test demo demo-kernels gpu clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -27,6 +27,10 @@ test: $(VENV)/.dev
 
 demo: $(VENV)/.user
 	$(BIN)/scaleprof profile timm:convnext_atto --budget 'latency<=2x' --json report.json
+
+# both large-kernel families beside a timm family, under one budget
+demo-kernels: $(VENV)/.user
+	$(BIN)/python benchmarks/large_kernel_families_under_one_budget.py
 
 # needs python3 with torch, triton and pytest, and an NVIDIA GPU; installs nothing
 gpu:
