@@ -96,7 +96,7 @@ def resolve_all(name: str) -> tuple[dict[str, Variant], list[str]]:
                 variant = resolve_strategy(knobs, strategy, multiplier, axes=AXES)
             except RecipeError as error:
                 if strategy in HELD_TO_TARGET:
-                    misses.append(f"{strategy} ×{multiplier:g} ({str(error)[-60:]})")
+                    misses.append(f"{strategy} ×{multiplier:g} ({str(error)[-90:]})")
                 continue
             got = (variant.recipe.achieved_multiplier or 0.0) / multiplier
             if strategy in HELD_TO_TARGET and abs(got - 1) > TOLERANCE:

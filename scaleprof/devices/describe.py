@@ -34,7 +34,7 @@ def describe_device(name: str, *, libraries: Sequence[str] = ()) -> DeviceState:
     return DeviceState(
         name=str(device),
         device=_cpu() if device.type == "cpu" else _accelerator(device),
-        versions=_versions(("torch", "numpy", "scaleprof", *libraries)),
+        versions=_versions(("torch", "triton", "numpy", "scaleprof", *libraries)),
         platform=f"{platform.system()} {platform.machine()}",
         flags=_flags(device),
         load=load,
