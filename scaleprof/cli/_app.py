@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ..errors import ScaleprofError
-from . import build, check, count, kernels, knobs, profile, scale, schema, select
+from . import build, check, count, fit, kernels, knobs, profile, scale, schema, select
 
 app = typer.Typer(
     name="scaleprof",
@@ -22,6 +22,7 @@ app.command()(profile.profile)
 app.command()(select.select)
 app.command()(build.build)
 app.command()(check.check)
+app.command()(fit.fit)
 app.command()(count.count)
 app.command()(knobs.knobs)
 app.command()(scale.scale)

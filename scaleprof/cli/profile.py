@@ -55,6 +55,14 @@ def profile(
     anchor: Annotated[
         str | None, typer.Option(metavar="TAG", help="Published training to start accuracy from.")
     ] = None,
+    accuracy: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Your own runs, from scaleprof fit --json, instead."),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What --base-accuracy is: error, loss, dice, …."),
+    ] = None,
     fresh: Fresh = False,
     json: Json = None,
 ) -> None:
@@ -80,6 +88,8 @@ def profile(
             inputs=tuple(inputs or ()),
             base_accuracy=base_accuracy,
             anchor=anchor,
+            accuracy=accuracy,
+            metric=metric,
             fresh=fresh,
             progress=progress,
             command=shlex.join(["scaleprof", *sys.argv[1:]]),

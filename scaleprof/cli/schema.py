@@ -14,17 +14,21 @@ class Kind(StrEnum):
     knobs = "knobs"
     scaled = "scaled"
     check = "check"
+    accuracy = "accuracy"
 
 
 def schema(
     kind: Annotated[
-        Kind, typer.Argument(help="Of what --json writes: report, counts, knobs, scaled, check.")
+        Kind,
+        typer.Argument(
+            help="Of what --json writes: report, counts, knobs, scaled, check, accuracy."
+        ),
     ] = Kind.report,
 ) -> None:
     """Print the JSON Schema of a report, or of what another command writes."""
     import msgspec
 
-    from ..records import Check, Counts, FoundKnobs, Report, ScaledModel
+    from ..records import AccuracyRuns, Check, Counts, FoundKnobs, Report, ScaledModel
 
     records = {
         Kind.report: Report,
@@ -32,6 +36,7 @@ def schema(
         Kind.knobs: FoundKnobs,
         Kind.scaled: ScaledModel,
         Kind.check: Check,
+        Kind.accuracy: AccuracyRuns,
     }
     record = records[kind]
     content = msgspec.json.encode(msgspec.json.schema(record))

@@ -2,6 +2,8 @@
 
 from ._text import plain as plain
 from .json import check_writable as check_writable
+from .json import read_accuracy as read_accuracy
 from .json import read_report as read_report
+from .json import read_text as read_text
 from .json import write_json as write_json
 from .json import write_text as write_text
