@@ -15,6 +15,7 @@ REPORT_SCHEMA = "scaleprof.report/1"
 DEVICES_SCHEMA = "scaleprof.devices/1"
 KNOBS_SCHEMA = "scaleprof.knobs/1"
 CHECK_SCHEMA = "scaleprof.check/1"
+ACCURACY_SCHEMA = "scaleprof.accuracy/1"
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Factor = Annotated[float, Meta(gt=0)]
@@ -500,6 +501,8 @@ class Accuracy(Record, frozen=True, kw_only=True):
         p95: Upper end of the 90 % band; None when refused.
         status: ``anchor`` (known, not predicted), ``ok``, ``band_only``, ``refused``.
         reason: Why it was refused or widened.
+        lower_is_better: Whether the metric is an error or a loss.
+        tie: Two predictions closer than this are equal: no training could tell them apart.
     """
 
     metric: str
@@ -508,6 +511,80 @@ class Accuracy(Record, frozen=True, kw_only=True):
     p95: Figure | None
     status: Literal["anchor", "ok", "band_only", "refused"] = "ok"
     reason: str | None = None
+    lower_is_better: bool = False
+    tie: float = 0.3
+
+
+class TrainedRun(Record, frozen=True, kw_only=True):
+    """One model that somebody trained, as a row of a table of runs has it.
+
+    Attributes:
+        family: Name shared by the models that one base was scaled to.
+        metric: What it reached, in the unit of the law's metric.
+        width: Factor of channel counts relative to the family's base; None for not given.
+        depth: Factor of the number of blocks relative to the base.
+        resolution: Side of the input in pixels.
+        patch_size: Side of a patch in pixels.
+        kernel_size: Side of a kernel in pixels.
+        gmacs: Multiply-adds of one forward pass of one image, in units of 1e9.
+        params_m: Parameters in units of 1e6.
+        macts_m: Activations in units of 1e6.
+        regime: How it was trained; None for unknown.
+    """
+
+    family: str
+    metric: float
+    width: Factor | None = None
+    depth: Factor | None = None
+    resolution: Factor | None = None
+    patch_size: Factor | None = None
+    kernel_size: Factor | None = None
+    gmacs: Factor | None = None
+    params_m: Factor | None = None
+    macts_m: Factor | None = None
+    regime: str | None = None
+
+
+class FittedFamily(Record, frozen=True, kw_only=True):
+    """The law of one family under one training regime, and how far to trust it.
+
+    Attributes:
+        family: Its name.
+        regime: How its runs were trained; None for unknown.
+        runs: Number of runs.
+        gmacs: Smallest and largest compute among them.
+        leave_largest_out: Error in the metric's unit when the largest run is predicted from the
+            others; None without a smaller one.
+        regime_posterior: Probability of each regime the law knows, given the runs.
+        notes: Warnings that hold for every prediction.
+    """
+
+    family: str
+    regime: str | None
+    runs: int
+    gmacs: tuple[float, float]
+    leave_largest_out: float | None
+    regime_posterior: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+
+class AccuracyRuns(Record, frozen=True, kw_only=True):
+    """What ``scaleprof fit --json`` writes: runs that accuracy is predicted from.
+
+    The law is fitted to the runs whenever it is used; what is said of each family is for people.
+
+    Attributes:
+        metric: What the runs' metric is: ``top1_percent``, ``error``, ``loss``, ``dice``, …
+        runs: The runs.
+        families: What the law makes of each family.
+        source: The file they were read from.
+    """
+
+    schema: str = ACCURACY_SCHEMA
+    metric: str
+    runs: tuple[TrainedRun, ...]
+    families: tuple[FittedFamily, ...] = ()
+    source: str
 
 
 class Variant(Record, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from . import (
     check,
     count,
     devices,
+    fit,
     kernels,
     knobs,
     measure,
@@ -37,6 +38,7 @@ app.command()(build.build)
 app.command()(measure.measure)
 app.command()(check.check)
 app.command()(report.report)
+app.command()(fit.fit)
 app.command()(count.count)
 app.command()(knobs.knobs)
 app.command()(scale.scale)

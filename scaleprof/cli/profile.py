@@ -70,6 +70,14 @@ def profile(
     anchor: Annotated[
         str | None, typer.Option(metavar="TAG", help="Published training to start accuracy from.")
     ] = None,
+    accuracy: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Your own runs, from scaleprof fit --json, instead."),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What --base-accuracy is: error, loss, dice, …."),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure anew what was measured before.")
     ] = False,
@@ -101,6 +109,8 @@ def profile(
             inputs=tuple(inputs or ()),
             base_accuracy=base_accuracy,
             anchor=anchor,
+            accuracy=accuracy,
+            metric=metric,
             fresh=fresh,
             store="off" if no_store else store,
             progress=progress,

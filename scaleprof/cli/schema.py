@@ -15,20 +15,29 @@ class Kind(StrEnum):
     scaled = "scaled"
     check = "check"
     devices = "devices"
+    accuracy = "accuracy"
 
 
 def schema(
     kind: Annotated[
         Kind,
         typer.Argument(
-            help="Of what --json writes: report, counts, knobs, scaled, check, devices."
+            help="Of what --json writes: report, counts, knobs, scaled, check, devices, accuracy."
         ),
     ] = Kind.report,
 ) -> None:
     """Print the JSON Schema of a report, or of what another command writes."""
     import msgspec
 
-    from ..records import Check, Counts, Devices, FoundKnobs, Report, ScaledModel
+    from ..records import (
+        AccuracyRuns,
+        Check,
+        Counts,
+        Devices,
+        FoundKnobs,
+        Report,
+        ScaledModel,
+    )
 
     records = {
         Kind.report: Report,
@@ -37,6 +46,7 @@ def schema(
         Kind.scaled: ScaledModel,
         Kind.check: Check,
         Kind.devices: Devices,
+        Kind.accuracy: AccuracyRuns,
     }
     record = records[kind]
     content = msgspec.json.encode(msgspec.json.schema(record))

@@ -6,6 +6,7 @@ from ._accuracy import TrainedModel as TrainedModel
 from ._accuracy import fit_accuracy_law as fit_accuracy_law
 from ._accuracy import leave_largest_out as leave_largest_out
 from ._accuracy import relative_gain_law as relative_gain_law
+from ._accuracy_metric import metric_scale as metric_scale
 from ._exponents import explained_by as explained_by
 from ._exponents import fit_exponents as fit_exponents
 from ._latency import MIN_POINTS as MIN_POINTS
@@ -28,3 +29,6 @@ from ._published import published_anchors as published_anchors
 from ._rates import Ceilings as Ceilings
 from ._rates import ceilings_of as ceilings_of
 from ._rates import rate_prior as rate_prior
+from ._runs import fit_family as fit_family
+from ._runs import predict_table as predict_table
+from ._runs import read_runs as read_runs

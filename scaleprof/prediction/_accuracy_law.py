@@ -231,6 +231,8 @@ class AccuracyLaw:
             p95=high,
             status=status,
             reason="; ".join(reasons) or None,
+            lower_is_better=not self.settings.scale.higher_is_better,
+            tie=self.settings.scale.tie(mean),
         )
 
 

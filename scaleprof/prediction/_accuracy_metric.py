@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 # Two trainings of one net differ by 0.20 points at 20 % error, in proportion to sqrt(error).
 NOISE_POINTS, NOISE_AT_ERROR = 0.20, 20.0
+# A gap under 0.3 points between two predictions decides nothing.
+TIE_POINTS = 0.3
 
 _TOP1 = ("top1_percent", "top1_gain", "top1")
 _ERRORS = ("error", "error_percent", "top1_error", "top5_error")
@@ -41,6 +43,12 @@ class MetricScale:
         """Return the value of an error, kept where values can lie."""
         bounded = min(max(error, 0.0), 100.0) if self.percent else max(error, 0.0)
         return 100.0 - bounded if self.higher_is_better else bounded
+
+    def tie(self, value: float | None) -> float:
+        """Return the gap below which no training could tell two models of this value apart."""
+        if self.percent or value is None:
+            return TIE_POINTS
+        return TIE_POINTS / NOISE_AT_ERROR * value
 
     def noise(self, error: float) -> float:
         """Return the sd of training noise relative to the error."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ModelError
-from ..records import CountedModel, Devices, FoundKnobs, Report, ScaledModel
+from ..records import AccuracyRuns, CountedModel, Devices, FoundKnobs, Report, ScaledModel
 
 if TYPE_CHECKING:
     from torch import nn
@@ -204,6 +204,8 @@ def profile(
     inputs: Sequence[str] = (),
     base_accuracy: float | None = None,
     anchor: str | None = None,
+    accuracy: AccuracyRuns | str | None = None,
+    metric: str | None = None,
     fresh: bool = False,
     store: str | None = None,
     progress: Callable[[str], None] | None = None,
@@ -233,6 +235,10 @@ def profile(
         inputs: What the model is called with; see `count`.
         base_accuracy: Accuracy of the base in percent; overrides the published figure.
         anchor: Training tag of the published figure to start from.
+        accuracy: Your own trained runs to start from instead: what ``scaleprof fit --json`` wrote,
+            or its path.
+        metric: What `base_accuracy` is, if not top-1 in percent: ``error``, ``loss``, or the name
+            of an accuracy in percent. Runs say themselves.
         fresh: Find the knobs and measure anew, whatever was found and measured before.
         store: Path of the SQLite file that keeps measurements, to resume from; ``off`` for none.
             By default the environment variable ``SCALEPROF_STORE``, or one in the user's cache.
@@ -276,6 +282,8 @@ def profile(
         inputs=_listed(inputs),
         base_accuracy=base_accuracy,
         anchor=anchor,
+        accuracy=_read_runs(accuracy) if isinstance(accuracy, str) else accuracy,
+        metric=metric,
         fresh=fresh,
         store=store,
         command=command,
@@ -452,6 +460,12 @@ def build(report: Report | str, variant: str | None = None, *, trust: bool = Fal
     from ._rebuild import build_variant, find_variant
 
     return build_variant(find_variant(_read(report), variant), trust=trust)
+
+
+def _read_runs(path: str) -> AccuracyRuns:
+    from ..reports import read_accuracy
+
+    return read_accuracy(path)
 
 
 def _read(report: Report | str) -> Report:

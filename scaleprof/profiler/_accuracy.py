@@ -13,12 +13,10 @@ from ..prediction import (
 )
 from ..records import Anchor, Base, Variant, replace
 from ._options import Options
+from ._own_runs import describe_runs, gmacs_of, is_transformer, law_of_runs
 
-# share of multiply-adds in products of two activations from which a model is a transformer
-_ATTENTION_SHARE = 0.005
 # the published figures that the law is fitted to begin here; it says nothing of smaller networks
 MIN_GMACS = 0.05
-_ATTENTION = ("aten::scaled_dot_product_attention", "aten::matmul", "aten::bmm", "aten::baddbmm")
 
 
 def describe_base(model: str, base: Variant, options: Options) -> Base:
@@ -29,14 +27,16 @@ def describe_base(model: str, base: Variant, options: Options) -> Base:
     """
     shape = base.cost.input_shape
     resolution = shape[-1] if len(shape) >= 4 else None
+    if options.accuracy is not None:
+        return describe_runs(model, base, options)
     if options.base_accuracy is not None:
         anchor = Anchor(
             model=model,
             tag=None,
             regime=None,
-            metric="top1_percent",
+            metric=options.metric or "top1_percent",
             value=options.base_accuracy,
-            gmacs=_gmacs(base, options.batch),
+            gmacs=gmacs_of(base, options.batch),
             resolution=resolution,
             source="given with --base-accuracy",
         )
@@ -63,20 +63,23 @@ def _unit(base: Variant, known: Base, options: Options) -> float:
     Gains follow ratios of compute. A base below the law's support is treated as the smallest
     network inside it; with a published anchor of its own, compute is what it is.
     """
-    published = known.anchor is not None and options.base_accuracy is None
-    return 1.0 if published else min(1.0, _gmacs(base, options.batch) / MIN_GMACS)
+    trained = options.base_accuracy is None or options.accuracy is not None
+    published = known.anchor is not None and trained
+    return 1.0 if published else min(1.0, gmacs_of(base, options.batch) / MIN_GMACS)
 
 
 def _law(base: Variant, known: Base, options: Options) -> AccuracyLaw:
+    if options.accuracy is not None:
+        return law_of_runs(known.model, base, options)
     anchor = known.anchor
-    transformer = _is_transformer(base)
+    transformer = is_transformer(base)
     per_image = options.batch * _unit(base, known, options)
     if anchor is None:
-        return relative_gain_law(_gmacs(base, per_image), family_is_transformer=transformer)
+        return relative_gain_law(gmacs_of(base, per_image), family_is_transformer=transformer)
     resolution = base.cost.input_shape[-1]
     trained = TrainedModel(
         # the count at hand where it is the same model: published figures are rounded
-        gmacs=_gmacs(base, per_image) if anchor.resolution == resolution else anchor.gmacs,
+        gmacs=gmacs_of(base, per_image) if anchor.resolution == resolution else anchor.gmacs,
         metric=anchor.value,
         resolution=anchor.resolution / resolution if anchor.resolution else 1.0,
     )
@@ -88,20 +91,11 @@ def _law(base: Variant, known: Base, options: Options) -> AccuracyLaw:
     )
 
 
-def _is_transformer(base: Variant) -> bool:
-    products = sum(row.macs or 0 for row in base.cost.operators if row.operator in _ATTENTION)
-    return products > _ATTENTION_SHARE * base.cost.macs
-
-
 def _query(variant: Variant, batch: float) -> AccuracyQuery:
     achieved = variant.recipe.achieved
     return AccuracyQuery(
-        gmacs=_gmacs(variant, batch),
+        gmacs=gmacs_of(variant, batch),
         width=achieved.get("width", 1.0),
         depth=achieved.get("depth", 1.0),
         resolution=achieved.get("resolution", 1.0),
     )
-
-
-def _gmacs(variant: Variant, batch: float) -> float:
-    return max(variant.cost.macs, 1) / batch / 1e9

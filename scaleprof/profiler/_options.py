@@ -6,7 +6,7 @@ from typing import Literal
 
 from ..errors import DeviceError, InputError, MissingExtraError, RecipeError
 from ..models import Kernels
-from ..records import Device, Record
+from ..records import AccuracyRuns, Device, Record
 from ..scaling import STRATEGIES
 from ..selection import Budget
 
@@ -41,6 +41,8 @@ class Options(Record, frozen=True, kw_only=True):
         inputs: Inputs as in ``--input``.
         base_accuracy: Accuracy of the base in percent; overrides published figures.
         anchor: Training tag of the published figure to start from.
+        accuracy: The user's own runs to predict accuracy from, instead of published figures.
+        metric: What `base_accuracy` is; None for top-1 in percent, or for what the runs say.
         fresh: Whether knobs are found and variants measured anew, whatever was found before.
         store: Path of the store of measurements, ``off`` for none; None for the user's own.
         command: The command line, for the record.
@@ -61,6 +63,8 @@ class Options(Record, frozen=True, kw_only=True):
     inputs: tuple[str, ...] = ()
     base_accuracy: float | None = None
     anchor: str | None = None
+    accuracy: AccuracyRuns | None = None
+    metric: str | None = None
     fresh: bool = False
     store: str | None = None
     command: str | None = None
@@ -87,9 +91,7 @@ def check_options(options: Options) -> None:
     for multiplier in options.multipliers:
         if not 1 / MAX_MULTIPLIER <= multiplier <= MAX_MULTIPLIER:
             raise RecipeError(f"a multiplier must be between 0.001 and 1000, got {multiplier:g}")
-    accuracy = options.base_accuracy
-    if accuracy is not None and not 0 < accuracy < 100:
-        raise InputError(f"`base_accuracy` is in percent, between 0 and 100, got {accuracy:g}")
+    _check_accuracy(options)
     if not options.device:
         raise DeviceError("`device` is empty", hint="use cpu, cuda:0 or leave it out")
 
@@ -114,6 +116,30 @@ def resolve_kernels(options: Options, device: Device) -> Kernels:
     if not has_triton:
         raise MissingExtraError("`--kernels triton` needs triton", hint="pip install triton")
     return "triton"
+
+
+def _check_accuracy(options: Options) -> None:
+    from ..prediction import metric_scale
+
+    runs, metric = options.accuracy, options.metric
+    if runs is not None and options.anchor is not None:
+        raise InputError(
+            "`anchor` names a published training, `accuracy` your own runs", hint="give one"
+        )
+    if runs is not None and metric not in (None, runs.metric):
+        raise InputError(f"the runs are of `{runs.metric}`, not of `{metric}`")
+    if options.base_accuracy is None:
+        if metric is not None and runs is None:
+            raise InputError(
+                f"published accuracies are top-1, not `{metric}`", hint="pass --base-accuracy too"
+            )
+        return
+    try:
+        metric_scale(metric or (runs.metric if runs else "top1_percent")).error(
+            options.base_accuracy
+        )
+    except ValueError as error:
+        raise InputError(str(error).replace("`metric`", "`base_accuracy`")) from None
 
 
 def check_count_options(

@@ -296,7 +296,8 @@ def _accuracy_notes(base: Base, inputs: Sequence[InputSpec]) -> list[str]:
     anchor = base.anchor
     name = f"{anchor.model}.{anchor.tag}" if anchor.tag else anchor.model
     at = f" at {anchor.resolution} px" if anchor.resolution else ""
-    return [f"accuracy is predicted from {name}, {anchor.value:.2f} %{at} ({anchor.source})"]
+    unit = " %" if anchor.metric == "top1_percent" else f" {anchor.metric}"
+    return [f"accuracy is predicted from {name}, {anchor.value:.2f}{unit}{at} ({anchor.source})"]
 
 
 def _why_none(

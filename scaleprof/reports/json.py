@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..errors import InputError, ReportError
-from ..records import REPORT_SCHEMA, Report
+from ..records import ACCURACY_SCHEMA, REPORT_SCHEMA, AccuracyRuns, Report
 
 Decoded = TypeVar("Decoded")
 
@@ -43,6 +43,43 @@ def read_report(path: str) -> Report:
     report = _decode(content, Report, path)
     _check_references(report, path)
     return report
+
+
+def read_accuracy(path: str) -> AccuracyRuns:
+    """Read the runs that ``scaleprof fit --json`` wrote.
+
+    Raises:
+        InputError: If it cannot be read, is damaged, or is something else.
+    """
+    content = _read(path)
+    hint = "make one with scaleprof fit RUNS.CSV --json PATH"
+    if (schema := _decode(content, _Header, path).schema) != ACCURACY_SCHEMA:
+        raise InputError(
+            f"`{path}` holds no trained runs: its schema is `{schema}`, not `{ACCURACY_SCHEMA}`",
+            hint=hint,
+        )
+    try:
+        runs = msgspec.json.decode(content, type=AccuracyRuns)
+    except msgspec.ValidationError as error:
+        raise InputError(f"`{path}` holds no trained runs: {error}", hint=hint) from None
+    if not runs.runs:
+        raise InputError(f"`{path}` holds no trained runs", hint=hint)
+    return runs
+
+
+def read_text(path: str) -> str:
+    """Read a text file in UTF-8.
+
+    Args:
+        path: The file, or ``-`` for standard input.
+
+    Raises:
+        InputError: If it cannot be read, or is not text.
+    """
+    try:
+        return _read(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"`{path}` is not text in UTF-8") from None
 
 
 def _check_references(report: Report, path: str) -> None:

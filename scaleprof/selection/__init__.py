@@ -8,7 +8,6 @@ from ._pareto import pareto_front as pareto_front
 from ._quantity import BETWEEN_PROCESSES as BETWEEN_PROCESSES
 from ._quantity import Quantity as Quantity
 from ._quantity import quantity as quantity
-from ._select import ACCURACY_TIE as ACCURACY_TIE
 from ._select import CONFIDENCE as CONFIDENCE
 from ._select import RUNNERS_UP as RUNNERS_UP
 from ._select import Limit as Limit

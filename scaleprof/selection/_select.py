@@ -17,9 +17,6 @@ from ._budget import METRICS, Budget
 from ._pareto import pareto_front
 from ._quantity import Quantity, quantity
 
-# points of top-1: trainings of one network differ by 0.14 in standard deviation, so two of them by
-# 0.2; a smaller gap than 0.3 between two predictions decides nothing
-ACCURACY_TIE = 0.3
 RUNNERS_UP = 4
 # a limit that a hint proposes is shown with three digits, and must still hold when rounded down
 _ROUNDING = 0.005
@@ -78,15 +75,22 @@ def rank(variants: Iterable[Variant], *, batch: int) -> list[Variant]:
     known.sort(key=lambda v: (-_accuracy(v), _cheapness(v, batch)))
     if not known:
         return []
-    tied = [v for v in known if _accuracy(v) >= _accuracy(known[0]) - ACCURACY_TIE]
+    tied = [v for v in known if _accuracy(v) >= _accuracy(known[0]) - _tie(known[0])]
     first = min(tied, key=lambda v: _cheapness(v, batch))
     return [first, *(v for v in known if v is not first)]
 
 
 def _accuracy(variant: Variant) -> float:
+    """Predicted accuracy, or an error with its sign turned: more is better."""
     assert variant.accuracy is not None
     assert variant.accuracy.mean is not None
-    return variant.accuracy.mean
+    mean = variant.accuracy.mean
+    return -mean if variant.accuracy.lower_is_better else mean
+
+
+def _tie(variant: Variant) -> float:
+    assert variant.accuracy is not None
+    return variant.accuracy.tie
 
 
 def _cheapness(variant: Variant, batch: int) -> tuple[float, int]:
@@ -178,7 +182,7 @@ def _pareto(variants: Sequence[Variant], batch: int) -> tuple[str, ...]:
     for variant in variants:
         latency = quantity(variant, "latency", batch=batch)
         if latency is not None and variant.accuracy and variant.accuracy.mean is not None:
-            points.append((latency.value, -variant.accuracy.mean, variant.id))
+            points.append((latency.value, -_accuracy(variant), variant.id))
     marks = pareto_front([point[:2] for point in points])
     return tuple(point[2] for point, mark in sorted(zip(points, marks, strict=True)) if mark)
 
@@ -188,7 +192,7 @@ def _reason(ranked: Sequence[Variant], allowed: int) -> str:
     text = f"highest predicted accuracy of the {allowed} variants that meet the budgets"
     if _accuracy(ranked[0]) < best:
         gap = best - _accuracy(ranked[0])
-        return f"{text}, within {gap:.2f} points (a tie below {ACCURACY_TIE}) and cheapest"
+        return f"{text}, within {gap:.2f} points (a tie below {_tie(ranked[0]):.2g}) and cheapest"
     return text
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleprof.errors import BudgetError
-from scaleprof.records import Measurement
+from scaleprof.records import Measurement, replace
 from scaleprof.selection import (
     nearest_miss_error,
     pareto_front,
@@ -48,6 +48,18 @@ def test_ties_in_accuracy_go_to_the_cheaper_variant():
     selection = select_variant(variants, limits_for("latency<=20ms"), batch=1)
     assert selection.variant == "fast"
     assert "tie" in selection.reason
+
+
+def test_of_a_loss_the_lowest_is_chosen():
+    def loss(name, value):
+        found = variant(name, latency_s=0.010, top1=value)
+        accuracy = replace(found.accuracy, metric="loss", lower_is_better=True, tie=0.04)
+        return replace(found, accuracy=accuracy)
+
+    variants = [loss("base", 3.0), loss("a", 2.5), loss("b", 2.7)]
+    got = select_variant(variants, limits_for("latency<=20ms"), batch=1)
+    assert got.variant == "a"
+    assert got.runners_up == ("b", "base")
 
 
 def test_a_gap_above_the_noise_of_training_is_no_tie():
