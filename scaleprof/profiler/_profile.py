@@ -73,7 +73,13 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
         kept = Kept(store, model=model, state=state, files=knobs.sources, fresh=options.fresh)
         bench = Bench(crew, options, state.name, deadline=deadline, rule=RULE, kept=kept)
         sweep = Sweep(
-            model=model, knobs=knobs, options=options, crew=crew, bench=bench, progress=progress
+            model=model,
+            knobs=knobs,
+            options=options,
+            crew=crew,
+            bench=bench,
+            progress=progress,
+            device_name=state.device.name,
         )
         selection = _run(sweep, bench, base, options, state.name)
         sweep.notes += kept.notes

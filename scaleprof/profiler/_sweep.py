@@ -53,6 +53,7 @@ class Sweep:
         crew: Workers.
         bench: Measurements.
         progress: Called with a line for every step.
+        device_name: Name of the device, whose data sheet predictions start from.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Sweep:
         crew: Crew,
         bench: Bench,
         progress: Progress,
+        device_name: str = "",
     ) -> None:
         self.variants: dict[str, Variant] = {}
         self.skipped: list[str] = []
@@ -77,6 +79,7 @@ class Sweep:
         self._crew = crew
         self._bench = bench
         self._progress = progress
+        self._device_name = device_name
         # the base is every strategy at multiplier 1
         base = self._planned([knobs.base])
         if not base:
@@ -219,7 +222,8 @@ class Sweep:
         on_cpu = (
             self.base.measurement is None or self.base.measurement.peak_bytes_source == "planned"
         )
-        for variant in with_predictions(list(self.variants.values()), on_cpu=on_cpu):
+        variants = list(self.variants.values())
+        for variant in with_predictions(variants, on_cpu=on_cpu, device=self._device_name):
             self._keep(variant)
 
     def worth_measuring(self, variants: Sequence[Variant]) -> list[Variant]:
