@@ -46,8 +46,10 @@ def register_with_timm() -> tuple[str, ...]:
     names = [name for name in OWN_MODELS if not timm.is_model(name)]
     for name in names:
         module, _, builder = OWN_MODELS[name].partition(":")
-        # a family that is just being imported has registered nothing yet
-        timm.models.register_model(_for_timm(getattr(importlib.import_module(module), builder)))
+        family = importlib.import_module(module)
+        # a family that is imported here for the first time registers all of them
+        if not timm.is_model(name):
+            timm.models.register_model(_for_timm(getattr(family, builder)))
     return tuple(names)
 
 

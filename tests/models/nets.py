@@ -421,3 +421,31 @@ class GroupWidths(nn.Module):
 
     def forward(self, x):
         return self.layers(x)
+
+
+class FailsWhenWide(nn.Module):
+    """Works at its own width, and fails in a way of choice when it runs at a larger one."""
+
+    def __init__(self, how, width=16, depth=2):
+        super().__init__()
+        self.how = how if width > 16 else "works"
+        self.stem = nn.Conv2d(3, width, 3, padding=1)
+        self.layers = nn.Sequential(*[nn.Conv2d(width, width, 3, padding=1) for _ in range(depth)])
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x):
+        if not x.is_meta:
+            self._fail()
+        return self.head(self.layers(self.stem(x)).mean((2, 3)))
+
+    def _fail(self):
+        if self.how == "raises":
+            raise RuntimeError("this is too wide for me")
+        if self.how == "hangs":
+            while True:
+                time.sleep(1.0)
+        if self.how == "eats memory":
+            # a page at a time, until somebody stops it
+            eaten = []
+            while True:
+                eaten.append(bytearray(b"x" * 2**24))

@@ -11,6 +11,7 @@ import torch
 import scaleprof
 from scaleprof.errors import DeviceError, InputError, ModelError, RecipeError
 from scaleprof.models import call_of
+from scaleprof.profiler import _crew
 
 NETS = os.path.relpath(Path(__file__).parents[1] / "models" / "nets.py")
 # jobs end long before it; only a machine that is busy with other work comes near
@@ -130,6 +131,30 @@ def test_a_variant_that_crashes_is_named_and_the_sweep_goes_on():
     wide, deep = report.variants[1:]
     assert (wide.measurement.status, wide.measurement.latency_s) == ("crashed", None)
     assert "SIGSEGV" in wide.measurement.reason
+    assert deep.measurement.status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "reason"),
+    [
+        ("raises", "raised", "this is too wide for me"),
+        ("hangs", "timed_out", "took more than 8 s"),
+        ("eats memory", "out_of_memory", "needs more than"),
+    ],
+)
+def test_a_variant_that_cannot_run_is_a_result_and_the_sweep_goes_on(
+    how, status, reason, monkeypatch
+):
+    monkeypatch.setattr(_crew, "MEASURE_LIMITS_S", 8.0)
+    # a tenth of what is free, some gigabytes, is plenty for a worker that only forwards this net
+    monkeypatch.setattr(_crew, "_MEMORY_SHARE", 0.1)
+    report = scaleprof.profile(
+        f"{NETS}:FailsWhenWide(how='{how}')", inputs=["3x32x32"], device="cpu",
+        multipliers=[2.0], strategies=["w", "d"],
+    )  # fmt: skip
+    wide, deep = report.variants[1:]
+    assert (wide.measurement.status, wide.measurement.latency_s) == (status, None)
+    assert reason in wide.measurement.reason
     assert deep.measurement.status == "ok"
 
 
