@@ -8,8 +8,6 @@ import pytest
 
 from scaleprof.devices.nvml import Gpu, GpuWatch
 
-CLOCKS = {"sm": 1980, "power": 250_000, "temperature": 60}
-
 
 @pytest.fixture
 def gpu(monkeypatch):
@@ -74,7 +72,7 @@ def test_reasons_to_slow_down_are_said_in_words(gpu):
 
 
 def test_other_processes_on_the_gpu_are_foreign(gpu):
-    gpu["ComputeRunningProcesses"].append(SimpleNamespace(pid=1))
+    gpu["ComputeRunningProcesses"].append(SimpleNamespace(pid=2**30))
     assert Gpu("1234").state().foreign_processes == 1
 
 
