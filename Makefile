@@ -17,13 +17,18 @@ $(VENV)/.user: $(BIN)/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[timm]'
 	touch $@
 
+# tests that measure: one at a time, since two at once disturb each other; the others share two cores
+MEASURING := tests/cli tests/profiler tests/knobs/test_kernels.py tests/test_pytest_plugin.py \
+	tests/test_workflow.py scaleprof/profiler
+
 # cheapest first
 test: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile $(addprefix --ignore=,$(MEASURING))
+	$(BIN)/pytest $(MEASURING)
 
 demo: $(VENV)/.user
 	$(BIN)/scaleprof profile timm:convnext_atto --budget 'latency<=2x' --json report.json
