@@ -51,6 +51,8 @@ def run(store: Path, *, kill_after_s: float | None) -> None:
     """Start the sweep, and kill it and its workers after a while; None to let it end."""
     process = subprocess.Popen(
         [sys.executable, *COMMAND, str(store)],
+        # a file with settings of models, in the folder it runs in, would be a part of them
+        cwd=store.parent,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
