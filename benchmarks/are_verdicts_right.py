@@ -30,9 +30,8 @@ from scaleprof import check
 from scaleprof.errors import GateError
 from scaleprof.jobs import COUNT, MEASURE, CountRequest, MeasureReply, MeasureRequest
 from scaleprof.models import parse_inputs, parse_reference, resolve_model
-from scaleprof.profiler._bench import pool
+from scaleprof.profiler._bench import RULE, pool
 from scaleprof.profiler._crew import Crew
-from scaleprof.profiler._profile import RULE
 from scaleprof.records import Base, Context, CountedModel, Device, Recipe, Report, Variant
 from scaleprof.workers import expect
 

@@ -15,8 +15,8 @@ import sys
 
 from scaleprof.jobs import MEASURE, MeasureReply, MeasureRequest
 from scaleprof.models import parse_reference, resolve_model
+from scaleprof.profiler._bench import RULE
 from scaleprof.profiler._crew import Crew
-from scaleprof.profiler._profile import RULE
 from scaleprof.timing import median_interval
 from scaleprof.workers import expect
 

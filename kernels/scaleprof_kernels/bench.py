@@ -131,10 +131,22 @@ def _in_order(tensors: tuple[Tensor, ...], kind: torch.memory_format) -> tuple[T
 
 
 def _input_sets(operation: Operation, problem: Problem) -> list[tuple[Tensor, ...]]:
-    cache = torch.cuda.get_device_properties("cuda").L2_cache_size
-    beyond_cache = math.ceil(_CACHES * cache / problem.bytes)
-    count = min(max(_FEWEST_CALLS, beyond_cache), _MOST_CALLS)
     first = random_tensors(problem, operation, device="cuda")
+    return sets_beyond_cache(first, problem.bytes, most=_MOST_CALLS)
+
+
+def sets_beyond_cache(
+    first: tuple[Tensor, ...], moved_bytes: int, *, most: int
+) -> list[tuple[Tensor, ...]]:
+    """Return copies of inputs, so many that none is in the cache when its turn comes again.
+
+    Args:
+        first: The inputs of one call.
+        moved_bytes: Bytes that a call moves.
+        most: Copies at most.
+    """
+    cache = torch.cuda.get_device_properties("cuda").L2_cache_size
+    count = min(max(_FEWEST_CALLS, math.ceil(_CACHES * cache / moved_bytes)), most)
     return [first, *(tuple(t.clone() for t in first) for _ in range(count - 1))]
 
 
@@ -145,17 +157,26 @@ def _timed(
     contender: Contender,
     sets: list[tuple[Tensor, ...]],
 ) -> Timing:
-    # whatever a contender raises is a result: others still run
+    samples, failure = time_or_reason(contender, sets)
+    return Timing(
+        operation=operation, problem=problem, contender=name, samples_s=samples, failure=failure
+    )
+
+
+def time_or_reason(
+    contender: Callable[..., object], sets: list[tuple[Tensor, ...]]
+) -> tuple[tuple[float, ...], str | None]:
+    """Return seconds per call, or why there are none: others still run after one that raises."""
     try:
-        samples = time_calls(contender, sets)
+        return time_calls(contender, sets), None
     except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         torch.cuda.synchronize()
-        return Timing(operation=operation, problem=problem, contender=name, failure=reason)
-    return Timing(operation=operation, problem=problem, contender=name, samples_s=samples)
+        return (), f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
-def time_calls(contender: Contender, sets: list[tuple[Tensor, ...]]) -> tuple[float, ...]:
+def time_calls(
+    contender: Callable[..., object], sets: list[tuple[Tensor, ...]]
+) -> tuple[float, ...]:
     """Return seconds per call of a contender, one for each replay of a graph of calls."""
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ._aggregation_problem import Aggregation
-from .bench import time_calls
+from .bench import sets_beyond_cache, time_or_reason
 from .check_aggregation import random_aggregation
 from .small_kernel_aggregation import (
     gradients_reference,
@@ -26,9 +26,8 @@ from .small_kernel_aggregation import (
 Pass = Literal["forward", "backward", "step"]
 PASSES: tuple[Pass, ...] = ("forward", "backward", "step")
 Contender = Callable[[Tensor, Tensor, Tensor], Any]
-# sets of inputs that together are so many times the L2 cache
-_CACHES = 3
-_FEWEST_CALLS, _MOST_CALLS = 4, 64
+# copies of the inputs at most
+_MOST_CALLS = 64
 OURS, COPY = "ours", "copy"
 
 
@@ -128,15 +127,12 @@ def bench_aggregation(
         A timing for each.
     """
     floor = floor_bytes(operation, problem)
-    cache = torch.cuda.get_device_properties("cuda").L2_cache_size
-    count = min(max(_FEWEST_CALLS, math.ceil(_CACHES * cache / floor)), _MOST_CALLS)
     # a copy reads a byte for each that it writes
-    halves: list[tuple[Tensor, ...]] = [
-        (torch.empty(floor // 2, dtype=torch.uint8, device="cuda"),) for _ in range(count)
-    ]
+    half = torch.empty(floor // 2, dtype=torch.uint8, device="cuda")
+    halves = sets_beyond_cache((half,), floor, most=_MOST_CALLS)
     yield _timed(COPY, operation, problem, lambda tensor: tensor.clone(), halves)
     first = random_aggregation(problem, device="cuda")
-    sets = [first, *(tuple(t.clone() for t in first) for _ in range(count - 1))]
+    sets = sets_beyond_cache(first, floor, most=_MOST_CALLS)
     for name, contender in aggregation_contenders(operation, problem, compilers=compilers).items():
         yield _timed(name, operation, problem, contender, sets)
 
@@ -154,15 +150,7 @@ def _timed(
     contender: Callable[..., Any],
     sets: list[tuple[Tensor, ...]],
 ) -> AggregationTiming:
-    # whatever a contender raises is a result: others still run
-    try:
-        samples = time_calls(contender, sets)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        torch.cuda.synchronize()
-        return AggregationTiming(
-            operation=operation, problem=problem, contender=name, failure=reason
-        )
+    samples, failure = time_or_reason(contender, sets)
     return AggregationTiming(
-        operation=operation, problem=problem, contender=name, samples_s=samples
+        operation=operation, problem=problem, contender=name, samples_s=samples, failure=failure
     )

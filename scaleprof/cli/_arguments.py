@@ -32,6 +32,12 @@ Plot = Annotated[bool, typer.Option("--plot", help="Also draw the Pareto front."
 Fresh = Annotated[
     bool, typer.Option("--fresh", help="Find knobs anew instead of taking what was found before.")
 ]
+Device = Annotated[
+    str, typer.Option(metavar="DEVICE", help="cpu, cuda:0, …; auto prefers an accelerator.")
+]
+Dtype = Annotated[str, typer.Option(metavar="TYPE", help="float32, float16 or bfloat16.")]
+Batch = Annotated[int, typer.Option(metavar="N", help="Items in one forward pass.")]
+Layout = Annotated[str, typer.Option(metavar="LAYOUT", help="nchw, or nhwc: channels last.")]
 Mode = Annotated[
     str,
     typer.Option(metavar="MODE", help="eager, compile (torch.compile) or graph (CUDA graph)."),

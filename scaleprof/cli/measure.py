@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from ._arguments import Fresh, Inputs, Json, Mode, Model, NoStore, Step, StorePath
+from ._arguments import (
+    Batch,
+    Device,
+    Dtype,
+    Fresh,
+    Inputs,
+    Json,
+    Layout,
+    Mode,
+    Model,
+    NoStore,
+    Step,
+    StorePath,
+)
 from ._console import print_report, status
 from ._parse import seconds
 
@@ -14,16 +27,10 @@ def measure(
     processes: Annotated[
         int, typer.Option(metavar="N", help="Worker processes; a gate rests on how they differ.")
     ] = 6,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="cpu, cuda:0, …; auto prefers an accelerator.")
-    ] = "auto",
-    dtype: Annotated[
-        str, typer.Option(metavar="TYPE", help="float32, float16 or bfloat16.")
-    ] = "float32",
-    batch: Annotated[int, typer.Option(metavar="N", help="Items in one forward pass.")] = 1,
-    layout: Annotated[
-        str, typer.Option(metavar="LAYOUT", help="nchw, or nhwc: channels last.")
-    ] = "nchw",
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    batch: Batch = 1,
+    layout: Layout = "nchw",
     mode: Mode = "eager",
     step: Step = "inference",
     time_limit: Annotated[

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from ._arguments import Inputs, Json, Mode, Model, NoStore, Plot, Step, StorePath
+from ._arguments import (
+    Batch,
+    Device,
+    Dtype,
+    Inputs,
+    Json,
+    Layout,
+    Mode,
+    Model,
+    NoStore,
+    Plot,
+    Step,
+    StorePath,
+)
 from ._console import print_report, status
 from ._outputs import check_outputs
 from ._parse import names, numbers, seconds
@@ -32,19 +45,13 @@ def profile(
             metavar="BOUND", help="A bound such as latency<=5ms or latency<=2x; repeatable."
         ),
     ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="cpu, cuda:0, …; auto prefers an accelerator.")
-    ] = "auto",
+    device: Device = "auto",
     axes: Annotated[
         str, typer.Option(metavar="AXES", help="Axes that may be scaled; kernel_size too.")
     ] = "width,depth,resolution",
-    dtype: Annotated[
-        str, typer.Option(metavar="TYPE", help="float32, float16 or bfloat16.")
-    ] = "float32",
-    batch: Annotated[int, typer.Option(metavar="N", help="Items in one forward pass.")] = 1,
-    layout: Annotated[
-        str, typer.Option(metavar="LAYOUT", help="nchw, or nhwc: channels last.")
-    ] = "nchw",
+    dtype: Dtype = "float32",
+    batch: Batch = 1,
+    layout: Layout = "nchw",
     mode: Mode = "eager",
     step: Step = "inference",
     kernels: Annotated[

@@ -17,6 +17,7 @@ from ._requests import CountRequest as CountRequest
 from ._requests import DeviceNames as DeviceNames
 from ._requests import DeviceRequest as DeviceRequest
 from ._requests import Energy as Energy
+from ._requests import Inspection as Inspection
 from ._requests import KnobsReply as KnobsReply
 from ._requests import KnobsRequest as KnobsRequest
 from ._requests import ListRequest as ListRequest

@@ -16,7 +16,7 @@ from ..records import FoundDevice
 from ..timing.ceilings import measure_ceilings
 from ..timing.contention import LoadWatch
 from ..timing.timers import AcceleratorTimer
-from ._requests import DeviceNames, DeviceRequest, NamesRequest
+from ._requests import DeviceNames, DeviceRequest, Inspection, NamesRequest
 
 _LOOK_SECONDS = 0.5
 
@@ -29,12 +29,12 @@ def device_names(request: NamesRequest) -> DeviceNames:  # noqa: ARG001 - jobs t
     return DeviceNames(names=("cpu", *others))
 
 
-def inspect_device(request: DeviceRequest) -> FoundDevice:
+def inspect_device(request: DeviceRequest) -> Inspection:
     """Measure what a device does at most, and see how it is set and used."""
     state = describe_device(request.name)
     # at rest first: what it says of itself while it is measured is about us
     seen = _cpu(state) if state.name == "cpu" else _accelerator(state.name)
-    return FoundDevice(
+    found = FoundDevice(
         name=state.name,
         device=state.device,
         ceilings=measure_ceilings(torch.device(state.name)),
@@ -43,6 +43,7 @@ def inspect_device(request: DeviceRequest) -> FoundDevice:
         lacks=seen.lacks,
         advice=tuple(seen.advice),
     )
+    return Inspection(found=found, state=state)
 
 
 class _Seen(NamedTuple):

@@ -2,8 +2,18 @@
 
 from typing import Any
 
+from ..devices import DeviceState
 from ..models import ConstructorCall, Kernels, Reference
-from ..records import Axis, Cost, GpuConditions, InputSpec, KernelUse, Record, Variant
+from ..records import (
+    Axis,
+    Cost,
+    FoundDevice,
+    GpuConditions,
+    InputSpec,
+    KernelUse,
+    Record,
+    Variant,
+)
 from ..timing import Samples, StoppingRule
 
 COUNT = "scaleprof.jobs._count:count_reference"
@@ -65,6 +75,13 @@ class DeviceNames(Record, frozen=True, kw_only=True):
     """Device strings, the CPU first."""
 
     names: tuple[str, ...]
+
+
+class Inspection(Record, frozen=True, kw_only=True):
+    """What was found of a device, and the description that it rests on."""
+
+    found: FoundDevice
+    state: DeviceState
 
 
 class KnobsRequest(Record, frozen=True, kw_only=True):

@@ -18,11 +18,8 @@ from ..records import Recipe, Variant
 from ..scaling import ScalingFactors, strategy_factors
 from ._attempt import Attempt, Rest, attempt_rest, attempt_width, miss, predicted_compute, rests
 from ._knobs import Knobs
-from ._search import GOOD_ENOUGH, attempts
+from ._search import ACCEPTABLE, GOOD_ENOUGH, attempts
 from ._ways import Values, ways_to_round
-
-# coarser roundings, which need not be multiples of 8, are tried where finer ones miss by more
-ACCEPTABLE = 0.15
 
 # further than this from the target, as |log| of compute, a variant is not that recipe any more
 TOO_COARSE = 0.35

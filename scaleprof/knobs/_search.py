@@ -36,6 +36,7 @@ NEAR = math.log(1.05)
 MAX_STRAY = 0.2
 # factors around one at which other roundings of depth and resolution are looked for
 _BESIDE = (1.0, 0.85, 0.92, 1.08, 1.18)
+# coarser roundings, which need not be multiples of 8, are tried where finer ones miss by more; and
 # no recombination is tried that is expected to be further off
 ACCEPTABLE = 0.15
 # close enough to the target compute to stop looking

@@ -3,9 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-INPUT = (1, 3, 128, 128)
-"""Shape of what it is called with."""
-
 
 class CalibrationNet(nn.Module):
     """Four stages of residual blocks, depthwise and pointwise, as image models have.

@@ -1,20 +1,11 @@
 """A model measured as it is: the base alone, in several worker processes, to be held by a gate."""
 
-import datetime as dt
-import time
-
 from ..errors import InputError, ModelError
-from ..records import Base, Report, Variant, replace
-from ..store import Store, store_path
+from ..records import Base, Report, Variant
 from ._bench import Bench
-from ._cache import Cache
-from ._crew import Crew, libraries_of
-from ._devices import known_calibration
-from ._kept import Kept
-from ._options import Options, resolve_kernels
-from ._probing import knobs_request, probe_knobs
-from ._profile import RULE, contention_notes, context_of, device_of
-from ._stages import with_modules
+from ._job import job_of
+from ._options import Options
+from ._profile import contention_notes
 from ._sweep import Progress, Sweep
 
 MOST_PROCESSES = 100
@@ -37,35 +28,14 @@ def measure_base(model: str, options: Options, *, processes: int, progress: Prog
             f"`processes` must be between 1 and {MOST_PROCESSES}, got {processes}",
             hint="6 of them decide most gates of 10 %",
         )
-    began, started = time.monotonic(), dt.datetime.now(dt.UTC)
-    request = knobs_request(model, inputs=options.inputs, batch=options.batch, dtype=options.dtype)
-    libraries = libraries_of([request.reference])
-    deadline = began + options.time_limit_s
-    cache = Cache(fresh=options.fresh)
-    crew_of = Crew(libraries, device=options.device, deadline=deadline, cache=cache)
-    with crew_of as crew, Store(store_path(options.store)) as store:
-        progress("starting")
-        state = device_of(crew, options, libraries)
-        options = replace(options, kernels=resolve_kernels(options, state.device))
-        crew.uses(state.device.type)
-        knobs = probe_knobs(crew, request)
-        # what a gate holds is what the model takes now: it is kept, but nothing is taken
-        kept = Kept(store, model=model, state=state, files=knobs.sources, fresh=True)
-        bench = Bench(crew, options, state.name, deadline=deadline, rule=RULE, kept=kept)
-        sweep = Sweep(
-            model=model, knobs=knobs, options=options, crew=crew, bench=bench, progress=progress
-        )
-        _measure(sweep, bench, processes)
-        sweep.variants.update(with_modules(crew, sweep.variants, None, dtype=options.dtype))
-        sweep.notes += kept.notes
-        calibration = known_calibration(store, state)
+    # what a gate holds is what the model takes now: it is kept, but nothing is taken
+    with job_of(model, options, fresh=True, progress=progress) as job:
+        sweep = job.sweep()
+        _measure(sweep, job.bench, processes)
+        context = job.finish(sweep)
     variants = (sweep.base,)
     return Report(
-        context=replace(
-            context_of(state, options, started, time.monotonic() - began),
-            model_s=round(bench.model_s, 3),
-            calibration=calibration,
-        ),
+        context=context(),
         base=Base(model=model),
         axes={},
         variants=variants,

@@ -23,6 +23,8 @@ from ._crew import Crew
 from ._kept import Kept
 from ._options import Options
 
+# one process of a sweep samples for a second and a half at most: about 100 samples of a 15 ms model
+RULE = StoppingRule(max_seconds=1.5, warmup_max_seconds=0.7)
 # a process must be done at the latest this much before the deadline
 _SLACK = 1.5
 # a measurement that others disturbed is repeated once, if so many processes still fit after it

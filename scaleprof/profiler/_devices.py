@@ -9,12 +9,12 @@ from ..devices import DeviceState
 from ..devices.conditions import ceiling_advice
 from ..errors import MeasurementError
 from ..jobs import (
-    DEVICE,
     DEVICE_NAMES,
     INSPECT,
     MEASURE,
     DeviceNames,
     DeviceRequest,
+    Inspection,
     MeasureReply,
     MeasureRequest,
     NamesRequest,
@@ -23,13 +23,13 @@ from ..models import ConstructorCall
 from ..prediction import ceilings_of
 from ..records import Calibration, Devices, FoundDevice, InputSpec, replace
 from ..store import Store, fingerprint, now, store_path
-from ..timing import MIN_PROCESSES, StoppingRule, calibration_of
+from ..timing import MIN_PROCESSES, calibration_of
 from ..workers import Done, Failure, expect, failure_error
+from ._bench import RULE
 from ._crew import Crew
 
 # so many processes give the spread within a fifth or so, and end within a minute
 _PROCESSES = 16
-_RULE = StoppingRule(max_seconds=1.5, warmup_max_seconds=0.7)
 CALIBRATION_MODEL = "scaleprof.models.calibration:CalibrationNet"
 _INPUT = (1, 3, 128, 128)
 
@@ -57,17 +57,17 @@ def look_at_devices(
         for name in _names(crew, only):
             crew.uses(name.partition(":")[0])
             progress(f"looking at {name}")
-            outcome = crew.measure(INSPECT, DeviceRequest(name=name), FoundDevice)
+            outcome = crew.measure(INSPECT, DeviceRequest(name=name), Inspection)
             if isinstance(outcome, Failure):
                 if only is not None:
                     raise failure_error(outcome, f"device `{name}`")
                 failures[name] = outcome.reason
                 continue
-            state = expect(crew.measure(DEVICE, DeviceRequest(name=name), DeviceState), name)
+            seen = outcome.reply
             if calibrate:
-                _calibrate(crew, kept, state, progress)
-            device = _beside_datasheet(outcome.reply)
-            found.append(replace(device, calibration=known_calibration(kept, state)))
+                _calibrate(crew, kept, seen.state, progress)
+            calibration = known_calibration(kept, seen.state)
+            found.append(replace(_beside_datasheet(seen.found), calibration=calibration))
         if kept.problem:
             failures["store"] = kept.problem
     return Devices(devices=tuple(found), failures=failures)
@@ -116,7 +116,7 @@ def _calibrate(
         dtype="float32",
         device=state.name,
         channels_last=False,
-        rule=_RULE,
+        rule=RULE,
     )
     latencies: list[float] = []
     disturbed = 0

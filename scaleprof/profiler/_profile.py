@@ -3,14 +3,10 @@
 knobs → variants → what matters is measured → the rest is predicted → accuracy → choice → check.
 """
 
-import datetime as dt
-import subprocess
-import time
 from collections.abc import Sequence
 
-from ..devices import DeviceState
 from ..errors import InputError, ModelError
-from ..jobs import DEVICE, DeviceRequest, KnobsReply, KnobsRequest
+from ..jobs import KnobsReply
 from ..records import Base, Context, InputSpec, Report, Selection, Variant, replace
 from ..scaling import AXES
 from ..selection import (
@@ -20,26 +16,16 @@ from ..selection import (
     select_variant,
     strategies_side_by_side,
 )
-from ..store import Store, store_path
-from ..timing import StoppingRule
-from ..workers import expect
 from ._accuracy import describe_base, with_accuracy
 from ._bench import Bench
-from ._cache import Cache
 from ._check import is_contended, is_timed, select_and_check
-from ._crew import Crew, libraries_of
-from ._devices import known_calibration
-from ._kept import Kept
-from ._options import SEARCHED, Options, resolve_kernels
+from ._job import job_of
+from ._options import SEARCHED, Options
 from ._predict import device_law
-from ._probing import knobs_request, probe_knobs
-from ._stages import with_modules
 from ._sweep import Progress, Sweep
 
 # batch, channels, height, width
 IMAGE_DIMS = 4
-# one process of a sweep samples for a second and a half at most: about 100 samples of a 15 ms model
-RULE = StoppingRule(max_seconds=1.5, warmup_max_seconds=0.7)
 
 
 def profile_model(model: str, options: Options, *, progress: Progress) -> Report:
@@ -56,59 +42,24 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
     Raises:
         ScaleprofError: If the model, the input or the device is not as it should be.
     """
-    began, started = time.monotonic(), dt.datetime.now(dt.UTC)
-    request = knobs_request(model, inputs=options.inputs, batch=options.batch, dtype=options.dtype)
-    libraries = libraries_of([request.reference])
-    deadline = began + options.time_limit_s
-    cache = Cache(fresh=options.fresh)
-    crew_of = Crew(libraries, device=options.device, deadline=deadline, cache=cache)
-    with crew_of as crew, Store(store_path(options.store)) as store:
-        progress("starting")
-        state = device_of(crew, options, libraries)
-        options = replace(options, kernels=resolve_kernels(options, state.device))
-        crew.uses(state.device.type)
-        progress("looking for knobs")
-        knobs = _knobs(crew, request, options)
-        base = describe_base(model, knobs.base, options)
-        kept = Kept(store, model=model, state=state, files=knobs.sources, fresh=options.fresh)
-        bench = Bench(crew, options, state.name, deadline=deadline, rule=RULE, kept=kept)
-        sweep = Sweep(
-            model=model,
-            knobs=knobs,
-            options=options,
-            crew=crew,
-            bench=bench,
-            progress=progress,
-            device_name=state.device.name,
-        )
-        selection = _run(sweep, bench, base, options, state.name)
-        sweep.notes += kept.notes
-        calibration = known_calibration(store, state)
-        chosen = selection.variant if selection is not None else None
-        sweep.variants.update(with_modules(crew, sweep.variants, chosen, dtype=options.dtype))
-    context = replace(
-        context_of(state, options, started, time.monotonic() - began),
-        model_s=round(bench.model_s, 3),
-        drift=sweep.drift.largest,
-        calibration=calibration,
+    with job_of(model, options, fresh=options.fresh, progress=progress) as job:
+        options, bench = job.options, job.bench
+        _check_knobs(model, job.knobs, options)
+        base = describe_base(model, job.knobs.base, options)
+        sweep = job.sweep()
+        selection = _run(sweep, bench, base, options, job.state.name)
+        context = job.finish(sweep, chosen=selection.variant if selection else None)
+    return _report(
+        context(), base, knobs=job.knobs, sweep=sweep, selection=selection, options=options
     )
-    return _report(context, base, knobs=knobs, sweep=sweep, selection=selection, options=options)
 
 
-def device_of(crew: Crew, options: Options, libraries: Sequence[str]) -> DeviceState:
-    """Return the device of a job and its state, or say that there is none."""
-    request = DeviceRequest(name=options.device, libraries=tuple(libraries))
-    return expect(crew.measure(DEVICE, request, DeviceState), f"device `{options.device}`")
-
-
-def _knobs(crew: Crew, request: KnobsRequest, options: Options) -> KnobsReply:
-    knobs = probe_knobs(crew, request)
+def _check_knobs(model: str, knobs: KnobsReply, options: Options) -> None:
     if options.layout == "nhwc" and any(len(spec.shape) != IMAGE_DIMS for spec in knobs.inputs):
         raise InputError("layout nhwc applies to batches of images", hint="leave --layout out")
     if not any(knobs.axes[axis].status != "none" for axis in options.axes):
         reasons = "; ".join(f"{axis}: {knobs.axes[axis].reason}" for axis in options.axes)
-        raise ModelError(f"`{request.reference.text}` has nothing to scale: {reasons}")
-    return knobs
+        raise ModelError(f"`{model}` has nothing to scale: {reasons}")
 
 
 def _run(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) -> Selection | None:
@@ -156,41 +107,6 @@ def _finish(sweep: Sweep, base: Base, options: Options) -> None:
     sweep.predict()
     for variant in with_accuracy(list(sweep.variants.values()), base, options):
         sweep.variants[variant.id] = variant
-
-
-def context_of(
-    state: DeviceState, options: Options, started: dt.datetime, elapsed_s: float
-) -> Context:
-    """Return the conditions of a job."""
-    commit = _git_commit()
-    return Context(
-        device=state.device,
-        versions=state.versions,
-        platform=state.platform,
-        flags=state.flags,
-        dtype=options.dtype,
-        layout=options.layout,
-        mode=options.mode,
-        step=options.step,
-        kernels=resolve_kernels(options, state.device),
-        batch=options.batch,
-        command=options.command,
-        started_at=started.isoformat(timespec="seconds"),
-        elapsed_s=round(elapsed_s, 3),
-        git_commit=commit,
-        load=state.load,
-        reasons={} if commit else {"git_commit": "not inside a git repository with a commit"},
-    )
-
-
-def _git_commit() -> str | None:
-    """Commit of the repository in the working directory, with ``+`` if files are changed."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
 
 
 def _report(

@@ -3,9 +3,8 @@ import pytest
 from rich.console import Console
 from scripted import STATE, ScriptedCrew
 
-from scaleprof.devices import DeviceState
 from scaleprof.errors import MeasurementError
-from scaleprof.jobs import DeviceNames
+from scaleprof.jobs import DeviceNames, Inspection
 from scaleprof.profiler import _devices
 from scaleprof.profiler._devices import look_at_devices
 from scaleprof.records import FoundDevice, MeasuredCeilings
@@ -44,14 +43,12 @@ class Machine(ScriptedCrew):
     def measure(self, job, request, reply):
         if reply is DeviceNames:
             return Done(reply=DeviceNames(names=self._names), elapsed_s=0.0)
-        if reply is DeviceState:
-            return Done(reply=STATE, elapsed_s=0.0)
-        if reply is not FoundDevice:
+        if reply is not Inspection:
             return super().measure(job, request, reply)
         if request.name in self._broken:
             return Failure(status="crashed", reason="was ended by SIGSEGV")
         found = FoundDevice(name=request.name, device=self.device, ceilings=CEILINGS)
-        return Done(reply=found, elapsed_s=0.0)
+        return Done(reply=Inspection(found=found, state=STATE), elapsed_s=0.0)
 
 
 @pytest.fixture
