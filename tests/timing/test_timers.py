@@ -101,6 +101,8 @@ def test_the_peak_of_the_process_grows_with_what_it_touches():
     before = reset_process_peak()
     if before is None:
         pytest.skip("this system does not tell the peak of a process")
-    block = torch.ones(30 * 2**20 // 4)
+    # glibc serves blocks of up to 32 MiB from memory that earlier tests freed and that is still
+    # resident; a larger one is always mapped anew
+    block = torch.ones(64 * 2**20 // 4)
     del block
-    assert process_peak() - before > 25 * 2**20
+    assert process_peak() - before > 60 * 2**20
