@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test demo demo-kernels gpu clean
+.PHONY: test demo demo-kernels gpu gpu-models clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -40,6 +40,10 @@ demo-kernels: $(VENV)/.user
 # needs python3 with torch, triton and pytest, and an NVIDIA GPU; installs nothing
 gpu:
 	$(PYTHON) benchmarks/on_a_gpu.py --out gpu-results
+
+# whole models with our kernels, torch's and compiled ones; a call of its own, since compiling takes long
+gpu-models:
+	PYTHONPATH=.:kernels $(PYTHON) benchmarks/how_fast_are_the_large_kernel_models.py --out gpu-results
 
 clean:
 	rm -rf $(VENV) gpu-results .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -79,6 +79,15 @@ CASES: dict[str, Problem] = {
     "channels-last-single": _case((8, 9), (5, 9), channels_last=True, dtype=_SINGLE),
     "channels-last-stride": _case((9, 9), (3, 5), channels=40, channels_last=True, stride=(2, 1)),
 }
+# what Triton's interpreter, which runs one block of a program at a time, does in seconds
+SMALL_CASES: dict[str, Problem] = {
+    "13x13-on-7x7": _case((7, 7), (13, 13), batch=1, channels=1),
+    "7x7-on-5x5-single": _case((5, 5), (7, 7), batch=1, channels=1, dtype=_SINGLE),
+    **{
+        name: CASES[name]
+        for name in ("one-output", "one-row", "cropping", "stride-and-dilation", "stride-1-by-3")
+    },
+}
 # the maps of common networks, with more images and channels than one program takes
 LARGE_CASES: dict[str, Problem] = {
     f"{size}x{size}-k{taps}-{dtype}": _case(

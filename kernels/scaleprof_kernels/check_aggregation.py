@@ -64,6 +64,11 @@ AGGREGATION_CASES: dict[str, Aggregation] = {
     "clamped-channels-last": _case((5, 7), clamped=True, channels_last=True, dtype=_BRAIN),
     "clamped-five-by-five": _case((7, 6), clamped=True, kernel_size=5),
 }
+# what Triton's interpreter, which runs one block of a program at a time, does in seconds
+SMALL_AGGREGATION_CASES: dict[str, Aggregation] = {
+    name: AGGREGATION_CASES[name]
+    for name in ("one-pixel", "one-row", "two-by-two", "all-channels-share", "clamped")
+}
 # the maps of LSNet at 224 pixels, and one of dense prediction
 LARGE_AGGREGATION_CASES: dict[str, Aggregation] = {
     f"{size}x{size}-c{channels}-{dtype}{'-nhwc' if channels_last else ''}": _case(

@@ -1,6 +1,8 @@
 """``scaleprof kernels``: are the kernels right on this GPU, and how fast are they?"""
 
+import os
 from enum import StrEnum
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -24,21 +26,35 @@ def check(
     full: Annotated[
         bool, typer.Option("--full", help="Also the maps of common networks; takes minutes.")
     ] = False,
+    interpret: Annotated[
+        bool,
+        typer.Option("--interpret", help="Small cases in Triton's interpreter, on the CPU."),
+    ] = False,
 ) -> None:
     """Compare every kernel with float64 on this GPU, element by element; exit 1 if one is wrong."""
-    _require_gpu("kernels check")
+    if interpret and full:
+        raise InputError("`--interpret` and `--full` exclude each other", hint="leave one out")
+    if interpret:
+        _require_triton("kernels check")
+        # Triton reads it when it is imported
+        os.environ["TRITON_INTERPRET"] = "1"
+    else:
+        _require_gpu("kernels check")
+    from scaleprof_kernels import check as depthwise
+    from scaleprof_kernels import check_aggregation as aggregation
     from scaleprof_kernels._table import verdicts_table
-    from scaleprof_kernels.check import CASES, LARGE_CASES
-    from scaleprof_kernels.check import check as run_checks
-    from scaleprof_kernels.check_aggregation import (
-        AGGREGATION_CASES,
-        LARGE_AGGREGATION_CASES,
-        check_aggregation,
-    )
 
-    cases = {**CASES, **LARGE_CASES} if full else CASES
-    aggregations = AGGREGATION_CASES | (LARGE_AGGREGATION_CASES if full else {})
-    verdicts = [*run_checks(cases), *check_aggregation(aggregations)]
+    cases, aggregations = depthwise.CASES, aggregation.AGGREGATION_CASES
+    if interpret:
+        cases, aggregations = depthwise.SMALL_CASES, aggregation.SMALL_AGGREGATION_CASES
+    elif full:
+        cases = cases | depthwise.LARGE_CASES
+        aggregations = aggregations | aggregation.LARGE_AGGREGATION_CASES
+    device = "cpu" if interpret else "cuda"
+    verdicts = [
+        *depthwise.check(cases, device=device),
+        *aggregation.check_aggregation(aggregations, device=device),
+    ]
     typer.echo(verdicts_table(verdicts))
     if not all(verdict.passed for verdict in verdicts):
         raise typer.Exit(WRONG)
@@ -156,9 +172,14 @@ def _require_gpu(command: str) -> None:
 
     missing = lacking()
     if missing == "triton":
-        raise MissingExtraError(f"`{command}` needs triton", hint="pip install triton")
+        _require_triton(command)
     if missing:
         raise DeviceError(
             f"`{command}` needs {missing}, found none",
             hint="run it where there is one; everywhere else the kernels' work is done by torch",
         )
+
+
+def _require_triton(command: str) -> None:
+    if find_spec("triton") is None:
+        raise MissingExtraError(f"`{command}` needs triton", hint="pip install triton")

@@ -325,6 +325,22 @@ def test_the_kernels_need_a_gpu_and_say_so(command):
     fails(done, 2, f"`kernels {command}` needs a GPU that torch's CUDA can use, found none")
 
 
+def test_the_kernels_are_checked_without_a_gpu_in_the_interpreter():
+    done = run("kernels", "check", "--interpret")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert {(kernel, operation) for kernel, operation, *_ in rows} == {
+        (kernel, operation)
+        for kernel in ("toeplitz", "direct", "aggregate")
+        for operation in ("forward", "input_grad", "weight_grad")
+    }
+    assert all(int(problems) > 0 and failed == "0" for _, _, problems, failed, *_ in rows)
+
+
+def test_the_interpreter_does_not_take_the_full_check():
+    fails(run("kernels", "check", "--interpret", "--full"), 2, "exclude each other")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
