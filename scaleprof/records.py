@@ -474,6 +474,14 @@ class BytesBand(Record, frozen=True, kw_only=True):
     p95: Positive
 
 
+class RatioBand(Record, frozen=True, kw_only=True):
+    """A ratio: its median and its 90 % band."""
+
+    p50: Positive
+    p05: Positive
+    p95: Positive
+
+
 class Prediction(Record, frozen=True, kw_only=True):
     """What a variant is expected to take, before or without measuring it.
 
@@ -481,12 +489,15 @@ class Prediction(Record, frozen=True, kw_only=True):
         latency_s: Latency with its band; None where the law has no support.
         peak_bytes: Peak bytes with their band.
         source: What the prediction rests on, in words.
+        tails: Percentiles of latency over its median, ``p90`` and ``p99``, as seen in the variants
+            that were measured; one that too few samples tell of is left out.
         reasons: Why a field is None, by field.
     """
 
     latency_s: LatencyBand | None
     peak_bytes: BytesBand | None
     source: str
+    tails: dict[str, RatioBand] = {}
     reasons: dict[str, str] = {}
 
 
@@ -895,6 +906,32 @@ class Verification(Record, frozen=True, kw_only=True):
     rejected: tuple[str, ...] = ()
 
 
+class MoreBudget(Record, frozen=True, kw_only=True):
+    """What a larger budget would buy: a choice under the same budgets but for the one that binds.
+
+    Attributes:
+        budget: The budget that binds, as the user wrote it.
+        metric: The quantity that it bounds.
+        share: By how much of itself it is raised; a lower bound is divided instead.
+        limit: The raised bound in base units.
+        variant: Identifier of what would be chosen; None if no variant that is known is better.
+        gain: By how much its predicted accuracy is better, in the unit of the metric of accuracy.
+        source: How the bounded quantity of that variant is known.
+        strategy: Without a variant: the strategy that is expected to gain most, if one is.
+        multiplier: The compute multiplier at which it would fill the raised budget.
+    """
+
+    budget: str
+    metric: str
+    share: float
+    limit: float
+    variant: str | None = None
+    gain: float | None = None
+    source: Literal["counted", "measured", "estimated", "predicted"] | None = None
+    strategy: str | None = None
+    multiplier: float | None = None
+
+
 class Selection(Record, frozen=True, kw_only=True):
     """The chosen recipe, why the others lost, and the measured check of the choice.
 
@@ -909,6 +946,7 @@ class Selection(Record, frozen=True, kw_only=True):
         binding: Metric of the budget with the least room left.
         confidence: Chance of meeting each budget that was required of the choice.
         reason: How the choice was made, in words.
+        more: What a larger budget would buy; None in reports of older versions.
     """
 
     variant: str
@@ -920,6 +958,50 @@ class Selection(Record, frozen=True, kw_only=True):
     binding: str | None = None
     confidence: float = 0.95
     reason: str | None = None
+    more: MoreBudget | None = None
+
+
+class Rung(Record, frozen=True, kw_only=True):
+    """One rung of a ladder.
+
+    Attributes:
+        text: Its latency as the user wrote it, ``2ms`` or ``0.5x``.
+        limit: The latency in seconds; a factor is resolved against the base.
+        relative: The factor, else None.
+        variant: Identifier of the variant on it, or None when nothing meets the rung.
+        source: How its latency was known when it was chosen.
+        budgets: The rung and the budgets, and how the variant stands to each: as checked, or as
+            known where there was no check.
+        verified: True only if the variant was measured again and held everything; False if it
+            missed something; None if it was not measured again, or the check is undecided.
+        verification: The check; None if there was none.
+        reason: Why there is no variant.
+    """
+
+    text: str
+    limit: Seconds
+    relative: float | None = None
+    variant: str | None = None
+    source: Literal["counted", "measured", "estimated", "predicted"] | None = None
+    budgets: tuple[BudgetOutcome, ...] = ()
+    verified: bool | None = None
+    verification: Verification | None = None
+    reason: str | None = None
+
+
+class Ladder(Record, frozen=True, kw_only=True):
+    """One family of recipes for several latencies, none smaller along any axis than the one before.
+
+    Attributes:
+        rungs: The rungs, the tightest first.
+        confidence: Chance of meeting each bound that was required.
+        decided: Whether it is certain that nothing meets a rung without a variant: false when
+            other processes disturbed the measurements.
+    """
+
+    rungs: tuple[Rung, ...]
+    confidence: float = 0.95
+    decided: bool = True
 
 
 class Report(Record, frozen=True, kw_only=True):
@@ -938,6 +1020,7 @@ class Report(Record, frozen=True, kw_only=True):
         law: How latency grows on this device; None when too little was measured.
         decided: Whether the absence of a selection is certain: false when other processes
             disturbed the measurements that it rests on.
+        ladder: A family of recipes for several latencies, if one was asked for.
     """
 
     schema: str = REPORT_SCHEMA
@@ -952,6 +1035,7 @@ class Report(Record, frozen=True, kw_only=True):
     skipped: tuple[str, ...] = ()
     law: DeviceLaw | None = None
     decided: bool = True
+    ladder: Ladder | None = None
 
     def variant(self, variant_id: str) -> Variant:
         """Return the variant with this identifier.

@@ -46,6 +46,16 @@ Step = Annotated[
     str,
     typer.Option(metavar="STEP", help="inference, or training: with backward pass and AdamW."),
 ]
+Confidence = Annotated[
+    str, typer.Option(metavar="CHANCE", help="Chance of meeting each budget that is required.")
+]
+Ladder = Annotated[
+    str,
+    typer.Option(
+        metavar="RUNGS",
+        help="Latencies such as 1ms,2ms,5ms or 0.5x,1x,2x: one family of recipes for all.",
+    ),
+]
 StorePath = Annotated[
     str | None,
     typer.Option("--store", metavar="PATH", help="Keep measurements here, to resume from."),

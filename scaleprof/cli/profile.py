@@ -3,16 +3,18 @@
 import shlex
 import sys
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ._arguments import (
     Batch,
+    Confidence,
     Device,
     Dtype,
     Inputs,
     Json,
+    Ladder,
     Layout,
     Mode,
     Model,
@@ -24,6 +26,9 @@ from ._arguments import (
 from ._console import print_report, status
 from ._outputs import check_outputs
 from ._parse import names, numbers, seconds
+
+if TYPE_CHECKING:
+    from .. import records
 
 BUDGET_MISSED = 1
 NOT_DECIDED = 3
@@ -45,6 +50,8 @@ def profile(
             metavar="BOUND", help="A bound such as latency<=5ms or latency<=2x; repeatable."
         ),
     ] = None,
+    confidence: Confidence = "95%",
+    ladder: Ladder = "",
     device: Device = "auto",
     axes: Annotated[
         str, typer.Option(metavar="AXES", help="Axes that may be scaled; kernel_size too.")
@@ -102,6 +109,8 @@ def profile(
         report = profiler.profile(
             model,
             budgets=tuple(budget or ()),
+            confidence=confidence,
+            ladder=names(ladder),
             device=device,
             axes=names(axes),
             dtype=dtype,
@@ -129,7 +138,23 @@ def profile(
         print_report(report, plot=plot)
     if budget and report.selection is None:
         typer.echo(f"error: {report.selection_reason}", err=True)
-        raise typer.Exit(BUDGET_MISSED if report.decided else NOT_DECIDED)
-    if report.selection is not None and report.selection.verified is not True:
-        missed = report.selection.verified is False
-        raise typer.Exit(BUDGET_MISSED if missed else NOT_DECIDED)
+    states = [*_choice_state(report, asked=bool(budget)), *_ladder_states(report.ladder)]
+    if False in states:
+        raise typer.Exit(BUDGET_MISSED)
+    if None in states:
+        raise typer.Exit(NOT_DECIDED)
+
+
+def _choice_state(report: "records.Report", *, asked: bool) -> list[bool | None]:
+    """Tell whether the choice holds its budgets: None where that is not decided."""
+    if report.selection is not None:
+        return [report.selection.verified]
+    return [False if report.decided else None] if asked else []
+
+
+def _ladder_states(ladder: "records.Ladder | None") -> list[bool | None]:
+    """The same of every rung."""
+    if ladder is None:
+        return []
+    missing = False if ladder.decided else None
+    return [missing if rung.variant is None else rung.verified for rung in ladder.rungs]

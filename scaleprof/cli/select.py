@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from ._arguments import Plot
+from ._arguments import Confidence, Ladder, Plot
 from ._console import print_report
 from ._outputs import check_outputs
+from ._parse import names
 
 
 def select(
@@ -19,6 +20,8 @@ def select(
             metavar="BOUND", help="A bound such as latency<=5ms or memory<=2GiB; repeatable."
         ),
     ] = None,
+    confidence: Confidence = "95%",
+    ladder: Ladder = "",
     plot: Plot = False,
     json: Annotated[
         str | None,
@@ -32,7 +35,9 @@ def select(
     from ..reports import write_json
 
     check_outputs({"--json": json, "--plot": "-" if plot else None})
-    selected = profiler.select(report, tuple(budget or ()))
+    selected = profiler.select(
+        report, tuple(budget or ()), confidence=confidence, ladder=names(ladder)
+    )
     if json:
         write_json(selected, json)
     if json != "-":

@@ -206,6 +206,8 @@ def profile(
     anchor: str | None = None,
     accuracy: AccuracyRuns | str | None = None,
     metric: str | None = None,
+    confidence: float | str = 0.95,
+    ladder: Sequence[str] = (),
     fresh: bool = False,
     store: str | None = None,
     progress: Callable[[str], None] | None = None,
@@ -239,6 +241,11 @@ def profile(
             or its path.
         metric: What `base_accuracy` is, if not top-1 in percent: ``error``, ``loss``, or the name
             of an accuracy in percent. Runs say themselves.
+        confidence: Chance of meeting each budget that is required of the choice, from the spread
+            of what was measured or predicted: ``0.95`` or ``"95%"``, from 50 % to 99.9 %.
+        ladder: Latencies (``1ms``) or factors over the base's (``0.5x``) for which a family of
+            recipes is wanted, one each, of which none is smaller along any axis than the one
+            before; the budgets hold for all of them.
         fresh: Find the knobs and measure anew, whatever was found and measured before.
         store: Path of the SQLite file that keeps measurements, to resume from; ``off`` for none.
             By default the environment variable ``SCALEPROF_STORE``, or one in the user's cache.
@@ -262,12 +269,14 @@ def profile(
         >>> report.variants[1].recipe.call
         "timm.create_model('test_convnext', dims=(36, 48, 72, 88))"
     """
-    from ..selection import parse_budgets
+    from ..selection import parse_budgets, parse_confidence, parse_ladder
     from ._options import Options, check_options
     from ._profile import profile_model
 
     options = Options(
         budgets=parse_budgets(_listed(budgets)),
+        confidence=parse_confidence(confidence),
+        ladder=parse_ladder(_listed(ladder)),
         device=device,
         axes=_listed(axes),
         dtype=dtype,
@@ -406,12 +415,20 @@ def _reference_text(model: str | Callable[..., Any]) -> str:
     return target_of(model)
 
 
-def select(report: Report | str, budgets: Sequence[str]) -> Report:
+def select(
+    report: Report | str,
+    budgets: Sequence[str] = (),
+    *,
+    confidence: float | str = 0.95,
+    ladder: Sequence[str] = (),
+) -> Report:
     """Choose from a recorded profile, under budgets it was perhaps not made for.
 
     Args:
         report: A report, or the path of one.
-        budgets: Budgets as text; see `profile`.
+        budgets: Budgets as text; see `profile`. With a ladder there may be none.
+        confidence: Chance of meeting each budget that is required.
+        ladder: Latencies or factors for which a family of recipes is wanted; see `profile`.
 
     Returns:
         The report with the choice, which is not verified: nothing is measured.
@@ -429,7 +446,9 @@ def select(report: Report | str, budgets: Sequence[str]) -> Report:
     """
     from ._choose import select_from
 
-    return select_from(_read(report), _listed(budgets))
+    return select_from(
+        _read(report), _listed(budgets), confidence=confidence, ladder=_listed(ladder)
+    )
 
 
 def build(report: Report | str, variant: str | None = None, *, trust: bool = False) -> "nn.Module":

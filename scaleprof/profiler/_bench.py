@@ -33,6 +33,8 @@ _RESERVE_FOR_RETRY = 8
 # a look at the load takes this long; waiting for a quiet machine, this long in all
 _LOOK_S = 0.1
 _PATIENCE_S = 10.0
+# one process that samples for the tail of latency takes this much of the time that is left
+_LONGEST_SHARE = 0.15
 # launching takes so much of the device's time that the device waits for the host
 _HOST_BOUND = 0.8
 # processes whose noise is shown
@@ -103,15 +105,19 @@ class Bench:
         typical = statistics.median(self._elapsed) if self._elapsed else 0.0
         return time.monotonic() + _SLACK * typical * processes < self.deadline
 
-    def run(self, variant: Variant, *, seed: int = 0, again: bool = False) -> None:
+    def run(
+        self, variant: Variant, *, seed: int = 0, again: bool = False, samples: int = 0
+    ) -> None:
         """Measure a variant in one fresh process, or take a block that was measured before.
 
         Args:
             variant: The variant.
             seed: Of weights and inputs.
             again: Whether to measure whatever was measured before.
+            samples: Take so many at least, unless that takes more than a fair share of the time
+                that is left.
         """
-        request = self.request(variant, seed)
+        request = self._longer(self.request(variant, seed), samples)
         known = None if again else self.kept.take(variant, request)
         if known is not None:
             self._keep(variant, Done(reply=known, elapsed_s=0.0), at_s=None)
@@ -153,6 +159,14 @@ class Bench:
             seed=seed,
             kernels="triton" if self._options.kernels == "triton" else "torch",
         )
+
+    def _longer(self, request: MeasureRequest, samples: int) -> MeasureRequest:
+        """Return a request for more samples than a sweep takes of a variant."""
+        rule = request.rule
+        if samples <= rule.min_samples:
+            return request
+        seconds = max(rule.max_seconds, _LONGEST_SHARE * self.seconds_left)
+        return replace(request, rule=replace(rule, min_samples=samples, max_seconds=seconds))
 
     def _wait_for_quiet(self) -> None:
         """Wait a little for other processes to leave the cores, within an allowance for the job."""

@@ -1,11 +1,11 @@
 """Measure the choice once more, in fresh processes beside the base, and hold it to the budgets."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..jobs import MeasureReply
-from ..records import Selection, Variant, Verification, replace
+from ..records import BudgetOutcome, Selection, Variant, Verification, replace
 from ..selection import (
-    CONFIDENCE,
     METRICS,
     Budget,
     Limit,
@@ -15,6 +15,7 @@ from ..selection import (
     select_variant,
 )
 from ._bench import Bench, pool
+from ._measurable import samples_wanted
 from ._options import Options
 from ._sweep import CHECK_PROCESSES, Sweep
 
@@ -38,12 +39,14 @@ def select_and_check(sweep: Sweep, bench: Bench, options: Options, device: str) 
             list(sweep.variants.values()),
             sweep.limits,
             batch=options.batch,
-            confidence=CONFIDENCE,
+            confidence=options.confidence,
             excluded=rejected,
         )
         if selection is None:
             return last
-        if sweep.interrupted or not bench.has_time_for(CHECK_PROCESSES):
+        # a second try must leave a ladder its time
+        others = sweep.kept_for_ladder if rejected else 0
+        if sweep.interrupted or not bench.has_time_for(CHECK_PROCESSES + others):
             return last or _unchecked(selection, sweep)
         try:
             last = _check(
@@ -80,6 +83,37 @@ def _check(
     rejected: Sequence[str],
 ) -> Selection:
     chosen = sweep.variants[selection.variant]
+    held = hold(chosen, sweep, options=options, device=device, bench=bench)
+    verification = Verification(
+        predicted=_known(selection),
+        measured={outcome.metric: outcome.value for outcome in held.outcomes},
+        met=held.met,
+        reason=held.reason,
+        processes=held.processes,
+        rejected=tuple(rejected),
+    )
+    return replace(selection, budgets=held.outcomes, verified=held.met, verification=verification)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """How a variant stood to budgets when it was measured again.
+
+    Attributes:
+        outcomes: The budgets, as measured then.
+        met: Whether all of them held; None when undecided.
+        reason: What was undecided or missed.
+        processes: Worker processes that measured it again.
+    """
+
+    outcomes: tuple[BudgetOutcome, ...]
+    met: bool | None
+    reason: str
+    processes: int
+
+
+def hold(chosen: Variant, sweep: Sweep, *, options: Options, device: str, bench: Bench) -> Held:
+    """Measure a variant again beside the base, and hold it to the budgets of the options."""
     again, base_again = _measure_beside_base(chosen, sweep, bench, options)
     check = _remeasured(chosen, again, device)
     base = _remeasured(sweep.base, base_again, device)
@@ -91,20 +125,29 @@ def _check(
         strict = _limits(options.budgets, _at_its_fastest(base), sweep, options.batch)
         outcomes = tuple(budget_outcome(check, limit, batch=options.batch) for limit in strict)
     unknown = not again or (_any_relative(options) and not base_again)
-    met = None if unknown else _all_met([outcome.met for outcome in outcomes])
+    unread = _unread(check, options)
+    met = None if unknown or unread else _all_met([outcome.met for outcome in outcomes])
     disturbed = disturbed and met is not True
     met = None if disturbed else met
-    verification = Verification(
-        predicted=_known(selection),
-        measured={outcome.metric: outcome.value for outcome in outcomes},
+    reason = _explain(met, len(again), [o.text for o in outcomes if o.met is False], unread)
+    return Held(
+        outcomes=outcomes,
         met=met,
-        reason=_DISTURBED
-        if disturbed
-        else _explain(met, len(again), [o.text for o in outcomes if o.met is False]),
+        reason=_DISTURBED if disturbed else reason,
         processes=len(again),
-        rejected=tuple(rejected),
     )
-    return replace(selection, budgets=outcomes, verified=met, verification=verification)
+
+
+def _unread(check: Variant, options: Options) -> str | None:
+    """Say which bounded quantity the check did not measure itself, if there is one."""
+    for budget in options.budgets:
+        known = quantity(check, budget.metric, batch=options.batch)
+        if known is not None and known.source in ("estimated", "predicted"):
+            reasons = check.measurement.reasons if check.measurement else {}
+            field = budget.metric.replace("latency.", "latency_s.")
+            why = reasons.get(field, "it was not measured")
+            return f"{budget.metric} {why} (a longer --time-limit takes more)"
+    return None
 
 
 def _measure_beside_base(
@@ -115,9 +158,10 @@ def _measure_beside_base(
     base_again: list[MeasureReply] = []
     relative = _any_relative(options)
     for seed in range(1, _ROUNDS + 1):
-        again += _once(sweep, bench, chosen, seed)
+        samples = samples_wanted(options.budgets)
+        again += _once(sweep, bench, chosen, seed, samples)
         if relative and chosen.id != "base":
-            base_again += _once(sweep, bench, sweep.base, seed)
+            base_again += _once(sweep, bench, sweep.base, seed, samples)
     return again, base_again or (again if chosen.id == "base" else [])
 
 
@@ -125,9 +169,11 @@ def _any_relative(options: Options) -> bool:
     return any(budget.relative is not None for budget in options.budgets)
 
 
-def _once(sweep: Sweep, bench: Bench, variant: Variant, seed: int) -> list[MeasureReply]:
+def _once(
+    sweep: Sweep, bench: Bench, variant: Variant, seed: int, samples: int
+) -> list[MeasureReply]:
     # a choice is checked by what it takes now
-    sweep.measure(variant, seed=seed, again=True)
+    sweep.measure(variant, seed=seed, again=True, samples=samples)
     reply = bench.last(variant)
     return [reply] if reply is not None else []
 
@@ -162,7 +208,7 @@ def _limits(
 ) -> tuple[Limit, ...]:
     if all(quantity(base, budget.metric, batch=batch) is not None for budget in budgets):
         return resolve_limits(budgets, base, batch=batch)
-    return sweep.limits
+    return sweep.limits_of(budgets)
 
 
 def _all_met(met: Sequence[bool | None]) -> bool | None:
@@ -171,10 +217,10 @@ def _all_met(met: Sequence[bool | None]) -> bool | None:
     return None if any(value is None for value in met) else True
 
 
-def _explain(met: bool | None, processes: int, missed: Sequence[str]) -> str:
+def _explain(met: bool | None, processes: int, missed: Sequence[str], unread: str | None) -> str:
     if not processes:
         return "it could not be measured again"
     how = f"measured again in {processes} fresh processes"
     if met is None:
-        return f"{how}, but a bounded quantity is unknown there"
+        return f"{how}, but {unread or 'a bounded quantity is unknown there'}"
     return f"{how}, missed {', '.join(missed)}" if missed else how

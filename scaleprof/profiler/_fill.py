@@ -6,20 +6,37 @@ the budget and another miss it by a hair.
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 from ..records import Variant
-from ..selection import Limit, quantity
+from ..selection import CONFIDENCE, Limit, quantity
 
-# aim this far below a limit that is known with noise, to meet it with confidence
-_MARGIN = 0.925
+# standard deviation of ln latency that one process leaves open: a limit that is known with noise is
+# aimed at from below, to meet it with confidence
+_SPREAD = 0.0474
 # never solve for more than this beyond the multipliers at which the strategy was tried
 _REACH = 2.0
 # FLOPs, activations and latency grow about in proportion to compute where nothing else is known
 _DEFAULT_EXPONENT = 0.85
 
 
+def margin(confidence: float) -> float:
+    """Return the share of a limit to aim at, to meet it with this confidence.
+
+    Examples:
+        >>> round(margin(0.95), 3), margin(0.5)
+        (0.925, 1.0)
+    """
+    return math.exp(-NormalDist().inv_cdf(confidence) * _SPREAD)
+
+
 def filling_multiplier(
-    variants: Sequence[Variant], limits: Sequence[Limit], *, batch: int
+    variants: Sequence[Variant],
+    limits: Sequence[Limit],
+    *,
+    batch: int,
+    confidence: float = CONFIDENCE,
+    predicted: bool = False,
 ) -> float | None:
     """Return the compute multiplier at which a strategy just meets every limit.
 
@@ -27,11 +44,13 @@ def filling_multiplier(
         variants: The strategy's variants, the base among them.
         limits: Bounds.
         batch: Items in one forward pass.
+        confidence: Chance of meeting each limit that is required.
+        predicted: Whether to go by what is predicted, too, rather than measured alone.
 
     Returns:
         Its achieved multiplier; None if some bounded quantity is unknown for all variants.
     """
-    solved = [_solve(variants, limit, batch) for limit in limits]
+    solved = [_solve(variants, limit, batch, confidence, predicted) for limit in limits]
     if not solved or any(value is None for value in solved):
         return None
     multipliers = [v.recipe.achieved_multiplier or 1.0 for v in variants]
@@ -39,24 +58,28 @@ def filling_multiplier(
     return min(max(best, min(multipliers) / _REACH), max(multipliers) * _REACH)
 
 
-def _solve(variants: Sequence[Variant], limit: Limit, batch: int) -> float | None:
-    points = sorted(_points(variants, limit, batch))
+def _solve(
+    variants: Sequence[Variant], limit: Limit, batch: int, confidence: float, predicted: bool
+) -> float | None:
+    points = sorted(_points(variants, limit, batch, predicted))
     if not points:
         return None
     sign = 1.0 if limit.budget.bound == "<=" else -1.0
     exact = all(known.spread == 0 for v in variants
                 if (known := quantity(v, limit.budget.metric, batch=batch)))  # fmt: skip
-    target = sign * math.log(limit.value) + (0.0 if exact else math.log(_MARGIN))
+    target = sign * math.log(limit.value) + (0.0 if exact else math.log(margin(confidence)))
     return math.exp(_invert(points, target))
 
 
-def _points(variants: Sequence[Variant], limit: Limit, batch: int) -> list[tuple[float, float]]:
+def _points(
+    variants: Sequence[Variant], limit: Limit, batch: int, predicted: bool
+) -> list[tuple[float, float]]:
     """Logarithms of multiplier and quantity, the latter so that more compute makes it larger."""
     sign = 1.0 if limit.budget.bound == "<=" else -1.0
     points = []
     for variant in variants:
         known = quantity(variant, limit.budget.metric, batch=batch)
-        if known is not None and known.value > 0 and known.source != "predicted":
+        if known is not None and known.value > 0 and (predicted or known.source != "predicted"):
             multiplier = variant.recipe.achieved_multiplier or 1.0
             points.append((math.log(multiplier), sign * math.log(known.value)))
     return points

@@ -16,6 +16,7 @@ from ._context import context_of, device_of
 from ._crew import Crew, libraries_of
 from ._devices import known_calibration
 from ._kept import Kept
+from ._measurable import check_measurable
 from ._options import Options, resolve_kernels
 from ._probing import knobs_request, probe_knobs
 from ._stages import with_modules
@@ -111,6 +112,7 @@ def job_of(model: str, options: Options, *, fresh: bool, progress: Progress) -> 
     with crew_of as crew, Store(store_path(options.store)) as store:
         progress("starting")
         state = device_of(crew, options, libraries)
+        check_measurable(options.budgets, state)
         options = replace(options, kernels=resolve_kernels(options, state.device))
         crew.uses(state.device.type)
         progress("looking for knobs")

@@ -8,7 +8,7 @@ from ..errors import DeviceError, InputError, MissingExtraError, RecipeError
 from ..models import Kernels
 from ..records import AccuracyRuns, Device, Record
 from ..scaling import STRATEGIES
-from ..selection import Budget
+from ..selection import CONFIDENCE, Budget
 
 AXES = ("width", "depth", "resolution")
 # axes that no strategy scales, and that are searched around each where they are named
@@ -27,6 +27,8 @@ class Options(Record, frozen=True, kw_only=True):
 
     Attributes:
         budgets: Bounds that the choice must hold; none for a profile without a choice.
+        confidence: Chance of meeting each of them that is required.
+        ladder: Bounds of latency of the rungs of a ladder; none for a profile without one.
         device: Torch device string, or ``auto``.
         axes: Axes that may be scaled.
         dtype: Floating-point type of weights and inputs.
@@ -49,6 +51,8 @@ class Options(Record, frozen=True, kw_only=True):
     """
 
     budgets: tuple[Budget, ...] = ()
+    confidence: float = CONFIDENCE
+    ladder: tuple[Budget, ...] = ()
     device: str = "auto"
     axes: tuple[str, ...] = AXES
     dtype: str = "float32"

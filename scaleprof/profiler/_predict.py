@@ -19,6 +19,7 @@ from ..prediction import (
     rate_prior,
 )
 from ..records import BytesBand, DeviceLaw, LatencyBand, Prediction, Variant, replace
+from ._tails import tail_ratios
 
 # the allocator's peak over the static plan varies by at least this much between variants
 _MIN_MEMORY_SPREAD = 0.03
@@ -38,9 +39,13 @@ def with_predictions(
         device: Its name, to look up its data sheet.
     """
     latencies = _latencies(variants, on_cpu, device)
+    tails = tail_ratios(variants)
+    predictions = [
+        _predict(v, variants, on_cpu, *latencies.get(v.id, (None, ""))) for v in variants
+    ]
     return [
-        replace(v, prediction=_predict(v, variants, on_cpu, *latencies.get(v.id, (None, ""))))
-        for v in variants
+        replace(v, prediction=replace(known, tails=tails) if known else None)
+        for v, known in zip(variants, predictions, strict=True)
     ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..errors import InputError, ModelError
 from ..jobs import KnobsReply
-from ..records import Base, Context, InputSpec, Report, Selection, Variant, replace
+from ..records import Base, Context, InputSpec, Ladder, Report, Selection, Variant, replace
 from ..scaling import AXES
 from ..selection import (
     RUNNERS_UP,
@@ -20,6 +20,9 @@ from ._accuracy import describe_base, with_accuracy
 from ._bench import Bench
 from ._check import is_contended, is_timed, select_and_check
 from ._job import job_of
+from ._ladder import climb_and_check, measure_near_rungs
+from ._measurable import check_known, samples_wanted
+from ._more import with_more
 from ._options import SEARCHED, Options
 from ._predict import device_law
 from ._sweep import Progress, Sweep
@@ -48,10 +51,12 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
         base = describe_base(model, job.knobs.base, options)
         sweep = job.sweep()
         selection = _run(sweep, bench, base, options, job.state.name)
+        ladder = _climb(sweep, bench, base, options, job.state.name)
         context = job.finish(sweep, chosen=selection.variant if selection else None)
-    return _report(
+    report = _report(
         context(), base, knobs=job.knobs, sweep=sweep, selection=selection, options=options
     )
+    return replace(report, ladder=ladder)
 
 
 def _check_knobs(model: str, knobs: KnobsReply, options: Options) -> None:
@@ -83,12 +88,30 @@ def _run(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) 
     return selection
 
 
+def _climb(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) -> Ladder | None:
+    """Measure near each rung of a ladder, find the ladder and check it."""
+    if not options.ladder:
+        return None
+
+    def refresh() -> None:
+        sweep.correct_drift()
+        _finish(sweep, base, options)
+
+    try:
+        if not sweep.interrupted:
+            measure_near_rungs(sweep, options, refresh=refresh)
+    except KeyboardInterrupt:
+        sweep.interrupted = True
+    return climb_and_check(sweep, bench, options, device, refresh=refresh)
+
+
 def _measure(sweep: Sweep, options: Options) -> None:
     base = sweep.measure_base()
-    if options.budgets:
-        base = sweep.measure(base, seed=1)
+    if options.budgets or options.ladder:
+        base = sweep.measure(base, seed=1, samples=samples_wanted(options.budgets))
     if base.measurement is not None and base.measurement.status != "ok":
         raise _base_failed(sweep, base)
+    check_known(options.budgets, base, batch=options.batch)
     fresh = [
         v for strategy in options.strategies for v in sweep.resolve(strategy, options.multipliers)
     ]
@@ -124,12 +147,19 @@ def _report(
     missed = _missed(selection)
     standing = [variant for variant in variants if variant.id not in missed]
     strategies = (
-        strategies_side_by_side(standing, options.strategies, limits, batch=options.batch)
+        strategies_side_by_side(
+            standing,
+            options.strategies,
+            limits,
+            batch=options.batch,
+            confidence=options.confidence,
+        )
         if limits
         else ()
     )
     if selection is not None:
         selection = _with_runners_up(selection, standing, limits, options.batch)
+        selection = with_more(selection, variants, limits, options.strategies, batch=options.batch)
     return Report(
         context=context,
         base=base,
@@ -138,7 +168,7 @@ def _report(
         variants=variants,
         strategies=strategies,
         selection=selection,
-        selection_reason=None if selection else _why_none(base.model, variants, limits, context),
+        selection_reason=None if selection else _why_none(base.model, variants, limits, options),
         notes=(
             *sweep.notes,
             *contention_notes(variants),
@@ -162,7 +192,13 @@ def _with_runners_up(
     selection: Selection, standing: Sequence[Variant], limits: Sequence[Limit], batch: int
 ) -> Selection:
     """Name the runners-up by what is known after the check, as the strategies are."""
-    next_best = select_variant(standing, limits, batch=batch, excluded=[selection.variant])
+    next_best = select_variant(
+        standing,
+        limits,
+        batch=batch,
+        confidence=selection.confidence,
+        excluded=[selection.variant],
+    )
     if next_best is None:
         return replace(selection, runners_up=())
     runners_up = (next_best.variant, *next_best.runners_up)[:RUNNERS_UP]
@@ -223,9 +259,11 @@ def _accuracy_notes(base: Base, inputs: Sequence[InputSpec]) -> list[str]:
 
 
 def _why_none(
-    model: str, variants: Sequence[Variant], limits: Sequence[Limit], context: Context
+    model: str, variants: Sequence[Variant], limits: Sequence[Limit], options: Options
 ) -> str:
     if not limits:
         return "no budget was given: nothing was chosen (--budget 'latency<=2x')"
-    error = nearest_miss_error(model, variants, limits, batch=context.batch)
+    error = nearest_miss_error(
+        model, variants, limits, batch=options.batch, confidence=options.confidence
+    )
     return f"{error}; {error.hint}" if error.hint else str(error)

@@ -15,12 +15,12 @@ from ..jobs import (
     ScaleRequest,
 )
 from ..records import Variant, replace
-from ..selection import Limit, meets, quantity, rank, resolve_limits
+from ..selection import Budget, Limit, meets, quantity, rank, resolve_limits
 from ..timing import Drift
 from ..workers import Failure, failure_error
 from ._bench import Bench
 from ._crew import Crew
-from ._fill import filling_multiplier
+from ._fill import filling_multiplier, margin
 from ._options import Options
 from ._predict import with_predictions
 
@@ -30,13 +30,15 @@ Progress = Callable[[str], None]
 SENTINEL_EVERY = 6
 # processes kept free at the end for checking the choice: two of it and two of the base
 CHECK_PROCESSES = 4
+# processes kept free for each rung of a ladder: two near it, and two that check what is on it
+PROCESSES_OF_RUNG = 4
 # a variant expected this far beyond a limit, or this far below it, does not change the choice
 _TOO_SLOW = 1.6
 _TOO_FAST = 3.0
 # multipliers closer than this are the same question
 _SAME = 0.015
-# a strategy fills a budget if it comes this near to it
-_FILLED = 0.86
+# a strategy fills a budget if it comes this near to where it is aimed
+_FILLED = 0.93
 _FILL_ROUNDS = 2
 # variants that get a second process before the choice, and the factor they may miss a budget by
 _SECOND_LOOKS = 5
@@ -71,9 +73,10 @@ class Sweep:
         self.skipped: list[str] = []
         self.notes: list[str] = []
         self.interrupted = False
+        self.kept_for_ladder = PROCESSES_OF_RUNG * len(options.ladder)
         self.drift = Drift()
         self._random = random.Random(0)
-        self._model = model
+        self.model = model
         self._knobs = knobs
         self._options = options
         self._crew = crew
@@ -94,12 +97,16 @@ class Sweep:
     @property
     def limits(self) -> tuple[Limit, ...]:
         """The budgets in base units, by what is known of the base now."""
-        return resolve_limits(self._options.budgets, self.base, batch=self._options.batch)
+        return self.limits_of(self._options.budgets)
+
+    def limits_of(self, budgets: Sequence[Budget]) -> tuple[Limit, ...]:
+        """Return any budgets in base units, by what is known of the base now."""
+        return resolve_limits(budgets, self.base, batch=self._options.batch)
 
     def resolve(self, strategy: str, multipliers: Iterable[float]) -> list[Variant]:
         """Resolve a strategy at some multipliers; return the variants that are new."""
         request = ScaleRequest(
-            model=self._model,
+            model=self.model,
             knobs=self._knobs,
             strategy=strategy,
             multipliers=tuple(m for m in multipliers if abs(math.log(m)) > _SAME),
@@ -126,7 +133,7 @@ class Sweep:
         files = self._knobs.sources
         outcome = self._crew.probe(PLAN_TRAINING, request, PlanReply, lambda _: files)
         if isinstance(outcome, Failure):
-            raise failure_error(outcome, f"`{self._model}` in training")
+            raise failure_error(outcome, f"`{self.model}` in training")
         self._skip(outcome.reply.skipped)
         return outcome.reply.variants
 
@@ -142,16 +149,19 @@ class Sweep:
     def _keep(self, variant: Variant) -> None:
         self.variants[variant.id] = variant
 
-    def measure(self, variant: Variant, *, seed: int = 0, again: bool = False) -> Variant:
+    def measure(
+        self, variant: Variant, *, seed: int = 0, again: bool = False, samples: int = 0
+    ) -> Variant:
         """Measure a variant in one more process, and return it with all its measurements.
 
         Args:
             variant: The variant.
             seed: Of weights and inputs.
             again: Whether to measure it whatever was measured before.
+            samples: Take so many at least, if there is time.
         """
         self._progress(self._doing(variant))
-        self._bench.run(variant, seed=seed, again=again)
+        self._bench.run(variant, seed=seed, again=again, samples=samples)
         return self._measured(variant)
 
     def measure_base(self) -> Variant:
@@ -177,7 +187,7 @@ class Sweep:
 
     def failure(self, variant: Variant) -> ScaleprofError:
         """Return the error of a variant that could not be measured."""
-        return failure_error(self._bench.failures[variant.id], f"`{self._model}`")
+        return failure_error(self._bench.failures[variant.id], f"`{self.model}`")
 
     def measure_all(self, variants: Iterable[Variant]) -> None:
         """Measure variants as long as there is time, with the base between them as a sentinel.
@@ -210,7 +220,7 @@ class Sweep:
 
     @property
     def _reserve(self) -> int:
-        return CHECK_PROCESSES if self._options.budgets else 0
+        return (CHECK_PROCESSES if self._options.budgets else 0) + self.kept_for_ladder
 
     def _note_time(self) -> None:
         text = "the time limit ended the sweep; variants marked ~ are predicted (--time-limit)"
@@ -291,20 +301,23 @@ class Sweep:
         own = [v for v in self.variants.values() if strategy in v.strategies and _keeps_kernels(v)]
         if any(self._fills(v, limits) for v in own):
             return None
-        wanted = filling_multiplier(own, limits, batch=batch)
+        confidence = self._options.confidence
+        wanted = filling_multiplier(own, limits, batch=batch, confidence=confidence)
         tried = [_multiplier(v) for v in own]
         if wanted is None or any(abs(math.log(wanted / m)) < _SAME for m in tried):
             return None
         return wanted
 
     def _fills(self, variant: Variant, limits: Sequence[Limit]) -> bool:
-        if not meets(variant, limits, batch=self._options.batch, confidence=0.95):
+        confidence = self._options.confidence
+        if not meets(variant, limits, batch=self._options.batch, confidence=confidence):
             return False
         known = [
             quantity(variant, limit.budget.metric, batch=self._options.batch) for limit in limits
         ]
         sources = {q.source for q in known if q is not None}
-        return "predicted" not in sources and self._room(variant, limits) < -math.log(_FILLED)
+        enough = -math.log(_FILLED * margin(confidence))
+        return "predicted" not in sources and self._room(variant, limits) < enough
 
 
 def _keeps_kernels(variant: Variant) -> bool:

@@ -12,12 +12,13 @@ Labelled = tuple[str, Variant]
 
 
 def sections(report: Report) -> Iterable[tuple[str, list[Labelled]]]:
-    """List variants under titles: base, choice, runners-up, strategies; or all by MACs."""
+    """List variants under titles: base, choice, runners-up, strategies, ladder; or all by MACs."""
     selection = report.selection
     yield "base", [("", report.variant("base"))]
     if selection is None:
         others = [v for v in report.variants if v.id != "base"]
         yield "variants", [("", v) for v in sorted(others, key=lambda v: v.cost.macs)]
+        yield from _ladder_section(report)
         return
     yield "choice", [("", report.variant(selection.variant))]
     yield "runners-up", [("", report.variant(i)) for i in selection.runners_up if i != "base"]
@@ -27,6 +28,14 @@ def sections(report: Report) -> Iterable[tuple[str, list[Labelled]]]:
         if row.variant
     ]
     yield "strategies", [(name, report.variant(identifier)) for name, identifier in held]
+    yield from _ladder_section(report)
+
+
+def _ladder_section(report: Report) -> Iterable[tuple[str, list[Labelled]]]:
+    rungs = report.ladder.rungs if report.ladder is not None else ()
+    held = [(f"{rung.text}: ", rung.variant) for rung in rungs if rung.variant is not None]
+    if held:
+        yield "ladder", [(label, report.variant(identifier)) for label, identifier in held]
 
 
 def labelled(label: str, variant: Variant) -> str:

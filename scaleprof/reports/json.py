@@ -86,10 +86,12 @@ def _check_references(report: Report, path: str) -> None:
     """Refuse a report without a base, or one that speaks of variants it does not hold."""
     known = {variant.id for variant in report.variants}
     selection = report.selection
-    named = {"base"} | {row.variant for row in report.strategies if row.variant is not None}
+    named: set[str | None] = {"base", *(row.variant for row in report.strategies)}
     if selection is not None:
         named |= {selection.variant, *selection.runners_up}
-    missing = sorted(named - known)
+        named |= {selection.more.variant} if selection.more else set()
+    named |= {rung.variant for rung in report.ladder.rungs} if report.ladder else set()
+    missing = sorted(name for name in named if name is not None and name not in known)
     if missing:
         raise ReportError(f"`{path}` is not a scaleprof report: it holds no variant `{missing[0]}`")
 

@@ -21,6 +21,7 @@ from ._cells import (
     sections,
     verified_text,
 )
+from ._choices import ladder_lines, more_text
 from ._text import one_line, size
 from .verdicts import SHOWN_PARTS, change, counts_text, part_name, shown, summary
 
@@ -106,6 +107,17 @@ def _report(report: Report) -> Iterator[str]:
             yield f"| {' | '.join((title, *_variant_cells(report, variant, label)))} |"
     yield ""
     yield from _choice(report)
+    yield from _ladder(report)
+
+
+def _ladder(report: Report) -> Iterator[str]:
+    if report.ladder is None:
+        return
+    first, *rungs = ladder_lines(report)
+    yield f"The ladder ({escape(first)}):"
+    yield ""
+    yield from (f"- {escape(rung)}" for rung in rungs)
+    yield ""
 
 
 def _variant_cells(report: Report, variant: Variant, label: str) -> Iterator[str]:
@@ -130,6 +142,10 @@ def _choice(report: Report) -> Iterator[str]:
     yield ""
     yield from (f"    {line}" for line in call_lines(report.variant(selection.variant)))
     yield ""
+    more = more_text(report)
+    if more is not None and selection.binding:
+        yield f"{escape(selection.binding)} binds: {escape(more)}."
+        yield ""
 
 
 def _code(text: str) -> str:

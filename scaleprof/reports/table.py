@@ -31,6 +31,7 @@ from ._cells import (
     sections,
     verified_text,
 )
+from ._choices import ladder_lines, more_text
 from ._law import law_lines
 from ._text import code_line, factors, one_line, recipe_name, size
 
@@ -44,6 +45,9 @@ def profile_table(report: Report) -> Group:
         parts.append(_choice(report, report.selection))
     elif report.selection_reason:
         parts.append(Text(one_line(report.selection_reason), style="bold"))
+    if report.ladder is not None:
+        first, *rungs = ladder_lines(report)
+        parts.append(Text("\n".join([f"ladder  {first}", *(f"        {r}" for r in rungs), ""])))
     if report.law is not None:
         parts.append(Text("".join(f"{line}\n" for line in law_lines(report.law))))
     parts.append(_legend(report))
@@ -100,6 +104,9 @@ def _choice(report: Report, selection: Selection) -> Text:
         dimension = METRICS[outcome.metric].dimension if outcome.metric in METRICS else "count"
         value, limit = (format_quantity(v, dimension) for v in (outcome.value, outcome.limit))
         text.append(f"        {one_line(outcome.text)}: {value}, limit {limit}\n")
+    more = more_text(report)
+    if more is not None and selection.binding:
+        text.append(f"        {one_line(selection.binding)} binds: {more}\n")
     text.append(f"        {verified_text(selection)}\n", style="bold" if selection.verified else "")
     if selection.reason:
         text.append(f"        {one_line(selection.reason)}\n", style="dim")

@@ -12,7 +12,7 @@ from typing import Literal
 from ..records import Variant
 from ._budget import Bound
 
-Source = Literal["counted", "measured", "predicted"]
+Source = Literal["counted", "measured", "estimated", "predicted"]
 
 # spread of the logarithm of the median between fresh processes, beyond what samples of one show;
 # 0.038 on 2 shared cores by `benchmarks/how_far_apart_are_fresh_processes.py`
@@ -29,7 +29,8 @@ class Quantity:
     Attributes:
         value: Its median, in base units.
         spread: Standard deviation of its logarithm; 0 if it is exact.
-        source: Where it comes from.
+        source: Where it comes from; ``estimated`` is a percentile of a variant whose median was
+            measured, but with too few samples for the percentile itself.
     """
 
     value: float
@@ -78,12 +79,29 @@ def _known(value: float | None, spread: float) -> Quantity | None:
 
 
 def _latency(variant: Variant, percentile: str) -> Quantity | None:
+    median = _median(variant)
+    if median is None or percentile == "p50":
+        return median
+    measured = variant.measurement.latency_s if variant.measurement else None
+    itself = getattr(measured, percentile) if measured is not None else None
+    ratio = variant.prediction.tails.get(percentile) if variant.prediction else None
+    # a percentile in the tail varies more between processes than the median does
+    between = math.log(ratio.p95 / ratio.p05) / (2 * _Z90) if ratio is not None else 0.0
+    spread = math.hypot(median.spread, between)
+    if itself is not None:
+        return _known(itself, spread)
+    if ratio is None:
+        return None
+    source: Source = "estimated" if median.source == "measured" else "predicted"
+    return Quantity(value=median.value * ratio.p50, spread=spread, source=source)
+
+
+def _median(variant: Variant) -> Quantity | None:
     measured = variant.measurement.latency_s if variant.measurement else None
     if measured is not None:
-        spread = _spread(measured.ci95, len(measured.processes))
-        return _known(getattr(measured, percentile), spread)
+        return _known(measured.p50, _spread(measured.ci95, len(measured.processes)))
     band = variant.prediction.latency_s if variant.prediction else None
-    if band is None or percentile != "p50":
+    if band is None:
         return None
     spread = math.log(band.p95 / band.p05) / (2 * _Z90)
     return Quantity(value=band.p50, spread=spread, source="predicted")

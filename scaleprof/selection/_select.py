@@ -14,13 +14,13 @@ from ..errors import BudgetError, InfeasibleError
 from ..records import BudgetOutcome, Selection, StrategyResult, Variant
 from ..units import format_quantity
 from ._budget import METRICS, Budget
+from ._confidence import CONFIDENCE, confidence_text
 from ._pareto import pareto_front
 from ._quantity import Quantity, quantity
 
 RUNNERS_UP = 4
 # a limit that a hint proposes is shown with three digits, and must still hold when rounded down
 _ROUNDING = 0.005
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +72,16 @@ def rank(variants: Iterable[Variant], *, batch: int) -> list[Variant]:
     Variants without a predicted mean are left out: there is nothing to rank them by.
     """
     known = [v for v in variants if v.accuracy is not None and v.accuracy.mean is not None]
-    known.sort(key=lambda v: (-_accuracy(v), _cheapness(v, batch)))
+    known.sort(key=lambda v: (-worth(v), _cheapness(v, batch)))
     if not known:
         return []
-    tied = [v for v in known if _accuracy(v) >= _accuracy(known[0]) - _tie(known[0])]
+    tied = [v for v in known if worth(v) >= worth(known[0]) - _tie(known[0])]
     first = min(tied, key=lambda v: _cheapness(v, batch))
     return [first, *(v for v in known if v is not first)]
 
 
-def _accuracy(variant: Variant) -> float:
-    """Predicted accuracy, or an error with its sign turned: more is better."""
+def worth(variant: Variant) -> float:
+    """Return the predicted accuracy, or an error with its sign turned: more is better."""
     assert variant.accuracy is not None
     assert variant.accuracy.mean is not None
     mean = variant.accuracy.mean
@@ -140,7 +140,7 @@ def select_variant(
         verification=None,
         runners_up=tuple(v.id for v in ranked[1 : RUNNERS_UP + 1]),
         pareto=_pareto(variants, batch),
-        binding=_binding(chosen, limits, batch),
+        binding=binding_limit(chosen, limits, batch=batch).budget.metric,
         confidence=confidence,
         reason=_reason(ranked, len(allowed)),
     )
@@ -164,8 +164,9 @@ def _holds(known: Quantity, limit: Limit) -> bool:
     return known.value <= limit.value if limit.budget.bound == "<=" else known.value >= limit.value
 
 
-def _binding(variant: Variant, limits: Sequence[Limit], batch: int) -> str:
-    return min(limits, key=lambda limit: _room(variant, limit, batch)).budget.metric
+def binding_limit(variant: Variant, limits: Sequence[Limit], *, batch: int) -> Limit:
+    """Return the limit that leaves a variant the least room."""
+    return min(limits, key=lambda limit: _room(variant, limit, batch))
 
 
 def _room(variant: Variant, limit: Limit, batch: int) -> float:
@@ -182,16 +183,16 @@ def _pareto(variants: Sequence[Variant], batch: int) -> tuple[str, ...]:
     for variant in variants:
         latency = quantity(variant, "latency", batch=batch)
         if latency is not None and variant.accuracy and variant.accuracy.mean is not None:
-            points.append((latency.value, -_accuracy(variant), variant.id))
+            points.append((latency.value, -worth(variant), variant.id))
     marks = pareto_front([point[:2] for point in points])
     return tuple(point[2] for point, mark in sorted(zip(points, marks, strict=True)) if mark)
 
 
 def _reason(ranked: Sequence[Variant], allowed: int) -> str:
-    best = max(map(_accuracy, ranked))
+    best = max(map(worth, ranked))
     text = f"highest predicted accuracy of the {allowed} variants that meet the budgets"
-    if _accuracy(ranked[0]) < best:
-        gap = best - _accuracy(ranked[0])
+    if worth(ranked[0]) < best:
+        gap = best - worth(ranked[0])
         return f"{text}, within {gap:.2f} points (a tie below {_tie(ranked[0]):.2g}) and cheapest"
     return text
 
@@ -235,7 +236,7 @@ def _best_of(
     allowed = [v for v in variants if meets(v, limits, batch=batch, confidence=confidence)]
     ranked = rank(allowed, batch=batch)
     if ranked:
-        best = max(ranked, key=_accuracy)
+        best = max(ranked, key=worth)
         untried = best.id == "base" and not any(v.measurement for v in variants if v.id != "base")
         return StrategyResult(
             strategy=strategy,
@@ -270,7 +271,12 @@ def nearest_miss(
 
 
 def nearest_miss_error(
-    model: str, variants: Sequence[Variant], limits: Sequence[Limit], *, batch: int
+    model: str,
+    variants: Sequence[Variant],
+    limits: Sequence[Limit],
+    *,
+    batch: int,
+    confidence: float = CONFIDENCE,
 ) -> InfeasibleError:
     """Return the error that says that nothing meets the bounds, and what comes nearest."""
     wanted = " and ".join(limit.budget.describe(limit.value) for limit in limits)
@@ -287,10 +293,10 @@ def nearest_miss_error(
     got = format_quantity(miss.value, metric.dimension)
     word = "above" if metric.bound == "<=" else "below"
     if (miss.value <= miss.limit) == (metric.bound == "<="):
-        safe = miss.limit * math.exp(_shortfall(miss, batch))
+        safe = miss.limit * math.exp(_shortfall(miss, batch, confidence))
         return InfeasibleError(
             f"no variant of `{model}` surely meets {wanted}: {name} has {got}, but meets it with "
-            f"less than {CONFIDENCE:.0%} confidence",
+            f"less than {confidence_text(confidence)} confidence",
             hint=f"set the {miss.budget.metric} budget to {format_quantity(safe, metric.dimension)}"
             ", or measure longer",
         )
@@ -300,10 +306,10 @@ def nearest_miss_error(
     )
 
 
-def _shortfall(miss: NearestMiss, batch: int) -> float:
+def _shortfall(miss: NearestMiss, batch: int, confidence: float) -> float:
     """Logarithm of the factor by which a limit must move to be met with confidence."""
     known = quantity(miss.variant, miss.budget.metric, batch=batch)
-    needed = NormalDist().inv_cdf(CONFIDENCE) * (known.spread if known else 0.0)
+    needed = NormalDist().inv_cdf(confidence) * (known.spread if known else 0.0)
     sign = 1.0 if miss.budget.bound == "<=" else -1.0
     room = sign * math.log(miss.limit / miss.value) if miss.value else 0.0
     return sign * (needed - room + _ROUNDING)

@@ -5,7 +5,7 @@ from factories import variant
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleprof.profiler._fill import filling_multiplier
+from scaleprof.profiler._fill import filling_multiplier, margin
 from scaleprof.selection import parse_budgets, resolve_limits
 
 
@@ -38,7 +38,7 @@ def test_the_tightest_budget_decides():
 
 def test_a_throughput_is_a_latency_the_other_way_round():
     wanted = filling_multiplier(points(1.0), limits("throughput>=50/s"), batch=1)
-    assert wanted == pytest.approx(2.0 * 0.925)
+    assert wanted == pytest.approx(2.0 * margin(0.95))
 
 
 def test_the_solution_stays_near_what_was_tried():

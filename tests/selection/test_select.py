@@ -120,7 +120,7 @@ def test_a_variant_inside_the_limit_but_not_surely_is_told_apart():
     limits = limits_for("latency<=8.1ms")
     assert select_variant(variants, limits, batch=1) is None
     error = nearest_miss_error("m", variants, limits, batch=1)
-    assert "less than 95% confidence" in str(error)
+    assert "less than 95 % confidence" in str(error)
     # the limit that the hint proposes is met
     proposed = error.hint.removeprefix("set the latency budget to ").partition(",")[0]
     assert select_variant(variants, limits_for(f"latency<={proposed}"), batch=1) is not None

@@ -28,6 +28,7 @@ from .._cells import (
     sections,
     verified_text,
 )
+from .._choices import ladder_lines, more_text
 from .._front import picture
 from .._text import factors, one_line, recipe_name, size
 from . import _figures as draw
@@ -124,6 +125,7 @@ def _section(page: _Page, number: int, report: Report) -> Iterator[str]:
     yield f'<h1 id="report-{number}">{_text(report.base.model)}</h1>'
     yield f'<p class="muted">{_text(conditions_text(report))}</p>'
     yield from _choice(number, report)
+    yield _ladder(report)
     yield "<h3>Accuracy against latency</h3>"
     yield page.figure(number, draw.front_figure(report), "front", _front_caption(report))
     yield _variants(number, report)
@@ -189,9 +191,20 @@ def _choice(number: int, report: Report) -> Iterator[str]:
         f"{' · ' + factors_text if factors_text else ''} · input {_text(size(variant))}, "
         f"{_text(latency_text(variant))}, {_text(verified_text(selection))}.</p>"
     )
+    more = more_text(report)
+    if more is not None and selection.binding:
+        yield f"<p>{_text(selection.binding)} binds: {_text(more)}.</p>"
     yield f"<pre>{escape(draw.call_text(variant))}</pre>"
     yield _button(number, variant, "Copy the call")
     yield f'<output id="copied-{number}" aria-live="polite"></output>'
+
+
+def _ladder(report: Report) -> str:
+    if report.ladder is None:
+        return ""
+    first, *rungs = map(_text, ladder_lines(report))
+    items = "".join(f"<li>{rung}</li>" for rung in rungs)
+    return f"<h3>Ladder</h3><p>{first}:</p><ul>{items}</ul>"
 
 
 def _button(number: int, variant: Variant, label: str) -> str:
