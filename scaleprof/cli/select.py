@@ -9,6 +9,8 @@ from ._console import print_report
 from ._outputs import check_outputs
 from ._parse import names
 
+RUNG_MISSED = 1
+
 
 def select(
     report: Annotated[
@@ -42,3 +44,5 @@ def select(
         write_json(selected, json)
     if json != "-":
         print_report(selected, plot=plot)
+    if selected.ladder is not None and any(r.variant is None for r in selected.ladder.rungs):
+        raise typer.Exit(RUNG_MISSED)

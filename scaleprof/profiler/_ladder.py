@@ -249,10 +249,13 @@ def _with_check(known: Rung, check: _Checked) -> Rung:
 
 
 def _empty(model: str, variants: Sequence[Variant], bounds: Bounds, place: int) -> Rung:
+    rung = bounds.rungs[place]
+    # a looser budget of latency adds nothing to what the rung says
+    others = [limit for limit in bounds.limits if limit.budget.metric != rung.budget.metric]
     error = nearest_miss_error(
-        model, variants, bounds.on(place), batch=bounds.batch, confidence=bounds.confidence
+        model, variants, (*others, rung), batch=bounds.batch, confidence=bounds.confidence
     )
-    return changed(_bare(bounds.rungs[place]), reason=str(error))
+    return changed(_bare(rung), reason=str(error))
 
 
 def _bare(rung: Limit) -> Rung:

@@ -17,7 +17,8 @@ def sections(report: Report) -> Iterable[tuple[str, list[Labelled]]]:
     yield "base", [("", report.variant("base"))]
     if selection is None:
         others = [v for v in report.variants if v.id != "base"]
-        yield "variants", [("", v) for v in sorted(others, key=lambda v: v.cost.macs)]
+        if report.ladder is None:
+            yield "variants", [("", v) for v in sorted(others, key=lambda v: v.cost.macs)]
         yield from _ladder_section(report)
         return
     yield "choice", [("", report.variant(selection.variant))]

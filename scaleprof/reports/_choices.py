@@ -24,7 +24,9 @@ def _bought(report: Report, more: MoreBudget) -> str:
     gain = f"{more.gain:.2f} {_unit(report)}"
     if more.variant is not None:
         return f"{gain}: {recipe_name(report.variant(more.variant))} ({more.source})"
-    return f"about {gain}, by {one_line(more.strategy or '')} at ×{more.multiplier:.2f}, not built"
+    if more.strategy is None or more.multiplier is None:
+        return "nothing that was built"
+    return f"about {gain}, by {one_line(more.strategy)} at ×{more.multiplier:.2f}, not built"
 
 
 def _unit(report: Report) -> str:

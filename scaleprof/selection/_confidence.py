@@ -28,6 +28,8 @@ def parse_confidence(given: float | str) -> float:
     """
     match = _PERCENT.fullmatch(str(given).strip())
     value = float("nan") if match is None else float(match[1]) / (100 if match[2] else 1)
+    # 99.9 / 100 is a little more than 0.999
+    value = round(value, 12)
     if LOWEST <= value <= HIGHEST:
         return value
     raise BudgetError(

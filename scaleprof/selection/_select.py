@@ -283,6 +283,12 @@ def nearest_miss_error(
     miss = nearest_miss(variants, limits, batch=batch)
     if miss is None:
         return InfeasibleError(f"no variant of `{model}` meets {wanted}: none could be measured")
+    held = sum(meets(v, limits, batch=batch, confidence=confidence) for v in variants)
+    if held:
+        return InfeasibleError(
+            f"{held} variants of `{model}` meet {wanted}, but none has a predicted accuracy",
+            hint="start from a model nearer to the budget",
+        )
     metric = METRICS[miss.budget.metric]
     name = "the base" if miss.variant.id == "base" else _described(miss.variant)
     if miss.value is None:

@@ -82,6 +82,8 @@ def test_what_is_not_a_report_is_refused_in_one_line(content, message, tmp_path)
         pytest.param(("context", "batch"), 0, id="no-batch"),
         pytest.param(("selection",), {"variant": "x", "budgets": [], "verified": None,
                                       "verification": None}, id="selects-what-is-not-there"),
+        pytest.param(("ladder",), {"rungs": [{"text": "1ms", "limit": 0.001, "variant": "x"}]},
+                     id="climbs-what-is-not-there"),
     ],
 )  # fmt: skip
 def test_a_report_that_contradicts_itself_is_refused(recorded, path, value, tmp_path):

@@ -187,3 +187,21 @@ def test_every_dominated_point_is_dominated_by_the_front(costs):
     front = list(itertools.compress(costs, marks))
     for point, mark in zip(costs, marks, strict=True):
         assert mark or any(dominates(best, point) for best in front)
+
+
+def test_what_meets_the_budget_without_an_accuracy_is_told_apart():
+    variants = [variant("base", latency_s=0.010, top1=70.0), variant("tiny", latency_s=0.001)]
+    limits = limits_for("latency<=2ms")
+    assert select_variant(variants, limits, batch=1) is None
+    error = nearest_miss_error("m", variants, limits, batch=1)
+    assert "1 variants of `m` meet latency <= 2.00 ms, but none has a predicted" in str(error)
+
+
+def test_the_confidence_that_was_asked_for_is_recorded_and_named():
+    variants = [variant("base", latency_s=0.0093, top1=70.0)]
+    limits = limits_for("latency<=10ms")
+    # ln(10 / 9.3) over 0.04 is 1.8 standard deviations, a chance of 96 %
+    assert select_variant(variants, limits, batch=1, confidence=0.9).confidence == 0.9
+    assert select_variant(variants, limits, batch=1, confidence=0.99) is None
+    error = nearest_miss_error("m", variants, limits, batch=1, confidence=0.99)
+    assert "less than 99 % confidence" in str(error)
