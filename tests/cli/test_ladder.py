@@ -34,7 +34,7 @@ def test_bad_values_are_refused_before_any_work(command, options, message):
     done = run(command, EXAMPLE if command == "select" else "timm:nothing", *options)
     assert done.returncode == 2
     assert message in done.stderr
-    assert len([line for line in done.stderr.splitlines() if line]) == 2
+    assert len([line for line in done.stderr.splitlines() if line]) <= 2
 
 
 def test_a_recorded_report_gives_a_ladder(tmp_path):
