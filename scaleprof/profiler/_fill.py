@@ -30,6 +30,11 @@ def margin(confidence: float) -> float:
     return math.exp(-NormalDist().inv_cdf(confidence) * _SPREAD)
 
 
+def keeps_kernels(variant: Variant) -> bool:
+    """Tell whether a variant has the kernels of the base: others change latency by themselves."""
+    return variant.recipe.achieved.get("kernel_size", 1.0) == 1.0
+
+
 def filling_multiplier(
     variants: Sequence[Variant],
     limits: Sequence[Limit],

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ..records import Selection, Variant, replace
 from ..selection import Limit, binding_limit, more_of_the_budget, raised, worth
-from ._fill import filling_multiplier
+from ._fill import filling_multiplier, keeps_kernels
 
 
 def with_more(
@@ -55,10 +55,8 @@ def _filling(
 
 
 def _is_ranked(variant: Variant) -> bool:
-    """Tell whether a variant has an accuracy, and differs from others of its strategy in scale."""
-    kernels = variant.recipe.achieved.get("kernel_size", 1.0)
     known = variant.accuracy is not None and variant.accuracy.mean is not None
-    return known and kernels == 1.0
+    return known and keeps_kernels(variant)
 
 
 def _interpolated(variants: Sequence[Variant], multiplier: float) -> float | None:

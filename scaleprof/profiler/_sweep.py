@@ -20,7 +20,7 @@ from ..timing import Drift
 from ..workers import Failure, failure_error
 from ._bench import Bench
 from ._crew import Crew
-from ._fill import filling_multiplier, margin
+from ._fill import filling_multiplier, keeps_kernels, margin
 from ._options import Options
 from ._predict import with_predictions
 
@@ -298,7 +298,7 @@ class Sweep:
         """Return the multiplier to try next, or None if the strategy fills the budgets already."""
         limits, batch = self.limits, self._options.batch
         # other kernel sizes change the latency at the same multiplier
-        own = [v for v in self.variants.values() if strategy in v.strategies and _keeps_kernels(v)]
+        own = [v for v in self.variants.values() if strategy in v.strategies and keeps_kernels(v)]
         if any(self._fills(v, limits) for v in own):
             return None
         confidence = self._options.confidence
@@ -318,10 +318,6 @@ class Sweep:
         sources = {q.source for q in known if q is not None}
         enough = -math.log(_FILLED * margin(confidence))
         return "predicted" not in sources and self._room(variant, limits) < enough
-
-
-def _keeps_kernels(variant: Variant) -> bool:
-    return variant.recipe.achieved.get("kernel_size", 1.0) == 1.0
 
 
 def _multiplier(variant: Variant) -> float:
