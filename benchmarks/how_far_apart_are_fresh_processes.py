@@ -6,7 +6,8 @@ What one process measures hides what differs between processes: memory layout, f
 neighbours on the machine. Prints the spread of the logarithm of the median over processes: its
 standard deviation, and 1.48 times its median absolute deviation, which a few unlucky processes do
 not move. `scaleprof.selection.BETWEEN_PROCESSES` covers the second; the unlucky ones are what
-second processes and the check of the choice are for.
+second processes and the check of the choice are for. The memory that a process grows by differs
+too: `memory.process`.
 """
 
 import math
@@ -27,7 +28,7 @@ PROCESSES = 20
 def main() -> None:
     model = sys.argv[1] if len(sys.argv) > 1 else MODEL
     resolved = resolve_model(parse_reference(model))
-    medians, within = [], []
+    medians, within, grown = [], [], []
     with Crew(["timm"], device="cpu") as crew:
         for seed in range(int(sys.argv[2]) if len(sys.argv) > 2 else PROCESSES):
             request = MeasureRequest(
@@ -39,7 +40,10 @@ def main() -> None:
                 rule=RULE,
                 seed=seed,
             )
-            samples = expect(crew.measure(MEASURE, request, MeasureReply), model).samples.samples
+            reply = expect(crew.measure(MEASURE, request, MeasureReply), model)
+            samples = reply.samples.samples
+            assert reply.process is not None
+            grown.append(reply.process)
             interval = median_interval(samples)
             assert interval is not None
             medians.append(statistics.median(samples))
@@ -55,6 +59,8 @@ def main() -> None:
         f"spread of ln between processes       {statistics.stdev(logs):.3f} (robust {robust:.3f})"
     )
     print(f"suggested by the samples of one      {statistics.median(within):.3f}")
+    memory = statistics.stdev(math.log(growth) for growth in grown)
+    print(f"the same of the memory they grow by  {memory:.3f}")
 
 
 if __name__ == "__main__":

@@ -912,8 +912,8 @@ class MoreBudget(Record, frozen=True, kw_only=True):
     Attributes:
         budget: The budget that binds, as the user wrote it.
         metric: The quantity that it bounds.
-        share: By how much of itself it is raised; a lower bound is divided instead.
-        limit: The raised bound in base units.
+        share: By how much of itself an upper bound is raised, or a lower one lowered.
+        limit: That bound in base units.
         variant: Identifier of what would be chosen; None if no variant that is known is better.
         gain: By how much its predicted accuracy is better, in the unit of the metric of accuracy.
         source: How the bounded quantity of that variant is known.

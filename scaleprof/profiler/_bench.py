@@ -163,10 +163,10 @@ class Bench:
     def _longer(self, request: MeasureRequest, samples: int) -> MeasureRequest:
         """Return a request for more samples than a sweep takes of a variant."""
         rule = request.rule
-        if samples <= rule.min_samples:
+        if not samples:
             return request
-        seconds = max(rule.max_seconds, _LONGEST_SHARE * self.seconds_left)
-        return replace(request, rule=replace(rule, min_samples=samples, max_seconds=seconds))
+        seconds = _LONGEST_SHARE * self.seconds_left
+        return replace(request, rule=replace(rule, tail_samples=samples, tail_seconds=seconds))
 
     def _wait_for_quiet(self) -> None:
         """Wait a little for other processes to leave the cores, within an allowance for the job."""

@@ -15,7 +15,9 @@ def more_text(report: Report) -> str | None:
         return None
     dimension = METRICS[more.metric].dimension if more.metric in METRICS else "count"
     limit = format_quantity(more.limit, dimension)
-    return f"{100 * more.share:.0f} % more of it ({limit}) would buy {_bought(report, more)}"
+    lower = more.metric in METRICS and METRICS[more.metric].bound == ">="
+    how = f"{100 * more.share:.0f} % {'less' if lower else 'more'} of it ({limit})"
+    return f"{how} would buy {_bought(report, more)}"
 
 
 def _bought(report: Report, more: MoreBudget) -> str:

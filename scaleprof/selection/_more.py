@@ -8,12 +8,12 @@ from ._quantity import quantity
 from ._select import Limit, binding_limit, select_variant, worth
 
 SHARE = 0.1
-"""By how much of itself the budget that binds is raised."""
+"""By how much of itself the budget that binds is made more generous."""
 
 
 def raised(limits: Sequence[Limit], binding: Limit) -> tuple[Limit, ...]:
     """Return the limits with one of them a tenth more generous."""
-    factor = 1 + SHARE if binding.budget.bound == "<=" else 1 / (1 + SHARE)
+    factor = 1 + SHARE if binding.budget.bound == "<=" else 1 - SHARE
     more = replace(binding, value=binding.value * factor)
     return tuple(more if limit is binding else limit for limit in limits)
 

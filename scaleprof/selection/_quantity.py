@@ -17,6 +17,8 @@ Source = Literal["counted", "measured", "estimated", "predicted"]
 # spread of the logarithm of the median between fresh processes, beyond what samples of one show;
 # 0.038 on 2 shared cores by `benchmarks/how_far_apart_are_fresh_processes.py`
 BETWEEN_PROCESSES = 0.04
+# the same of the memory that a process on a CPU grows by, by the same script
+PROCESS_MEMORY = 0.06
 _NORMAL = NormalDist()
 _Z95 = _NORMAL.inv_cdf(0.975)
 _Z90 = _NORMAL.inv_cdf(0.95)
@@ -128,7 +130,7 @@ def _memory(variant: Variant, kind: str) -> Quantity | None:
         return _peak(variant)
     if measured is None or measured.memory is None:
         return None
-    return _known(getattr(measured.memory, kind), 0.0)
+    return _known(getattr(measured.memory, kind), PROCESS_MEMORY if kind == "process" else 0.0)
 
 
 def _peak(variant: Variant) -> Quantity | None:

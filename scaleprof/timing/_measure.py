@@ -31,6 +31,8 @@ class StoppingRule(Record, frozen=True, kw_only=True):
         half_width: Stop once the 95 % interval of the median is within this share of it.
         min_samples: But not before this many.
         max_seconds: And at the latest after this time of sampling.
+        tail_samples: Then go on to this many samples, which a percentile in the tail needs.
+        tail_seconds: But no longer than this in all.
         warmup_window: Calls in a window of the warm-up.
         warmup_change: The warm-up ends when the medians of two windows differ by less than this.
         warmup_max_seconds: Or after this time.
@@ -41,6 +43,8 @@ class StoppingRule(Record, frozen=True, kw_only=True):
     half_width: float = 0.01
     min_samples: int = 11
     max_seconds: float = 2.0
+    tail_samples: int = 0
+    tail_seconds: float = 0.0
     warmup_window: int = 5
     warmup_change: float = 0.01
     warmup_max_seconds: float = 1.0
@@ -101,12 +105,13 @@ def measure(
     samples: list[float] = []
     on_sampling()
     began = timer.elapsed()
-    known = timeout = False
-    while not (known or timeout):
+    known = timeout = tail = False
+    while not ((known or timeout) and tail):
         samples.append(timer.time(per_sample) / per_sample)
-        enough = len(samples) >= rule.min_samples
+        enough, seconds = len(samples) >= rule.min_samples, timer.elapsed() - began
         known = enough and relative_half_width(samples) <= rule.half_width
-        timeout = len(samples) >= 3 and timer.elapsed() - began > rule.max_seconds
+        timeout = len(samples) >= 3 and seconds > rule.max_seconds
+        tail = len(samples) >= rule.tail_samples or seconds > rule.tail_seconds
     return Samples(
         first_call_s=first,
         warmup_calls=calls,

@@ -116,6 +116,13 @@ def test_what_more_would_buy_is_said_in_one_line(more, said):
     assert text == f"10 % more of it (22.0 ms) would {said}"
 
 
+def test_less_of_a_lower_bound_is_what_buys():
+    found = climbed()
+    record = MoreBudget(budget="throughput>=50/s", metric="throughput", share=0.1, limit=45.0)
+    text = more_text(replace(found, selection=replace(found.selection, more=record)))
+    assert text == "10 % less of it (45.0 /s) would buy nothing that was built"
+
+
 def test_a_report_without_them_reads_as_before(tmp_path):
     content = msgspec.to_builtins(climbed())
     del content["ladder"], content["selection"]["more"]

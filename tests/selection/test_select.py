@@ -205,3 +205,10 @@ def test_the_confidence_that_was_asked_for_is_recorded_and_named():
     assert select_variant(variants, limits, batch=1, confidence=0.99) is None
     error = nearest_miss_error("m", variants, limits, batch=1, confidence=0.99)
     assert "less than 99 % confidence" in str(error)
+
+
+def test_the_memory_of_a_process_is_known_as_well_as_processes_agree():
+    known = quantity(variant("a", latency_s=0.01), "memory.process", batch=1)
+    assert (known.value, known.source) == (6000, "measured")
+    # 6000 of 6300 is within one standard deviation of fresh processes, 6000 of 7000 within 2.6
+    assert known.chance("<=", 6300) < 0.95 < known.chance("<=", 7000)

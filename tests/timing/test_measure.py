@@ -119,3 +119,29 @@ def test_processes_are_pooled_and_told_apart():
     assert pooled.p50 == 2.0
     assert pooled.samples == (1.0, 3.0, 2.0)
     assert pooled.processes == (2, 1)
+
+
+def test_a_tail_is_sampled_beyond_what_the_median_needs():
+    script = itertools.repeat(1.0)
+    rule = StoppingRule(max_seconds=1e9, warmup_max_seconds=1e9, tail_samples=64, tail_seconds=1e9)
+    got = measure(ScriptedTimer(script), rule)
+    assert len(got.samples) == 64
+    assert not got.noisy
+
+
+def test_a_tail_that_takes_too_long_is_left_unsampled():
+    # the median is known after 11 samples, and 20 seconds allow 21
+    rule = StoppingRule(max_seconds=1e9, warmup_max_seconds=1e9, tail_samples=64, tail_seconds=20.0)
+    got = measure(ScriptedTimer(itertools.repeat(1.0)), rule)
+    assert len(got.samples) == 21
+    assert not got.timeout
+
+
+def test_a_noisy_median_ends_at_its_own_limit_once_the_tail_is_there():
+    noisy = itertools.cycle([1.0, 3.0])
+    rule = StoppingRule(
+        max_seconds=50.0, warmup_max_seconds=20.0, tail_samples=40, tail_seconds=1e9
+    )
+    got = measure(ScriptedTimer(noisy), rule)
+    assert got.timeout
+    assert len(got.samples) == 40
