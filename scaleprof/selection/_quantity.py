@@ -17,7 +17,8 @@ Source = Literal["counted", "measured", "estimated", "predicted"]
 # spread of the logarithm of the median between fresh processes, beyond what samples of one show;
 # 0.038 on 2 shared cores by `benchmarks/how_far_apart_are_fresh_processes.py`
 BETWEEN_PROCESSES = 0.04
-# the same of the memory that a process on a CPU grows by, by the same script
+# the same of the memory that a process on a CPU grows by, by the same script: 0.016 to 0.026 there,
+# more where a net takes 1 MiB
 PROCESS_MEMORY = 0.06
 _NORMAL = NormalDist()
 _Z95 = _NORMAL.inv_cdf(0.975)
