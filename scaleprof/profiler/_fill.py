@@ -11,7 +11,7 @@ from ..records import Variant
 from ..selection import Limit, quantity
 
 # aim this far below a limit that is known with noise, to meet it with confidence
-_MARGIN = 0.925
+MARGIN = 0.925
 # never solve for more than this beyond the multipliers at which the strategy was tried
 _REACH = 2.0
 # FLOPs, activations and latency grow about in proportion to compute where nothing else is known
@@ -46,7 +46,7 @@ def _solve(variants: Sequence[Variant], limit: Limit, batch: int) -> float | Non
     sign = 1.0 if limit.budget.bound == "<=" else -1.0
     exact = all(known.spread == 0 for v in variants
                 if (known := quantity(v, limit.budget.metric, batch=batch)))  # fmt: skip
-    target = sign * math.log(limit.value) + (0.0 if exact else math.log(_MARGIN))
+    target = sign * math.log(limit.value) + (0.0 if exact else math.log(MARGIN))
     return math.exp(_invert(points, target))
 
 

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from ..errors import ModelError, ScaleprofError
 from ..jobs import (
@@ -14,7 +15,7 @@ from ..jobs import (
     ScaleReply,
     ScaleRequest,
 )
-from ..records import Variant, replace
+from ..records import Record, Variant, replace
 from ..selection import Limit, meets, quantity, rank, resolve_limits
 from ..timing import Drift
 from ..workers import Failure, failure_error
@@ -25,6 +26,7 @@ from ._options import Options
 from ._predict import with_predictions
 
 Progress = Callable[[str], None]
+Reply = TypeVar("Reply")
 
 # processes between two of the sentinel
 SENTINEL_EVERY = 6
@@ -54,6 +56,9 @@ class Sweep:
         bench: Measurements.
         progress: Called with a line for every step.
         device_name: Name of the device, whose data sheet predictions start from.
+
+    Attributes:
+        kept_free: Processes that `measure_all` leaves time for besides those of the check.
     """
 
     def __init__(
@@ -71,15 +76,16 @@ class Sweep:
         self.skipped: list[str] = []
         self.notes: list[str] = []
         self.interrupted = False
+        self.kept_free = 0
         self.drift = Drift()
         self._random = random.Random(0)
-        self._model = model
+        self.model = model
         self._knobs = knobs
         self._options = options
         self._crew = crew
         self._bench = bench
         self._progress = progress
-        self._device_name = device_name
+        self.device_name = device_name
         # the base is every strategy at multiplier 1
         base = self._planned([knobs.base])
         if not base:
@@ -92,6 +98,12 @@ class Sweep:
         return self.variants["base"]
 
     @property
+    def on_cpu(self) -> bool:
+        """Whether memory is the static plan, as it is on a CPU."""
+        measured = self.base.measurement
+        return measured is None or measured.peak_bytes_source == "planned"
+
+    @property
     def limits(self) -> tuple[Limit, ...]:
         """The budgets in base units, by what is known of the base now."""
         return resolve_limits(self._options.budgets, self.base, batch=self._options.batch)
@@ -99,21 +111,36 @@ class Sweep:
     def resolve(self, strategy: str, multipliers: Iterable[float]) -> list[Variant]:
         """Resolve a strategy at some multipliers; return the variants that are new."""
         request = ScaleRequest(
-            model=self._model,
+            model=self.model,
             knobs=self._knobs,
             strategy=strategy,
             multipliers=tuple(m for m in multipliers if abs(math.log(m)) > _SAME),
             axes=self._options.axes,
             dtype=self._options.dtype,
         )
-        files = self._knobs.sources
-        outcome = self._crew.probe(SCALE, request, ScaleReply, lambda _: files)
-        if isinstance(outcome, Failure):
-            self.skipped.append(f"strategy {strategy}: {outcome.reason}")
-            return []
-        self._skip(outcome.reply.skipped)
-        found = self._planned(outcome.reply.variants)
+        return self.join(SCALE, request, strategy)
+
+    def join(self, job: str, request: Record, strategy: str) -> list[Variant]:
+        """Add the variants that a job resolves for a strategy; return those that are new."""
+        reply = self.ask(job, request, ScaleReply, of=f"strategy {strategy}")
+        return [] if reply is None else self.take(reply.variants, reply.skipped, strategy)
+
+    def take(
+        self, variants: Sequence[Variant], skipped: Sequence[str], strategy: str
+    ) -> list[Variant]:
+        """Add variants that were resolved for a strategy; return those that are new."""
+        self._skip(skipped)
+        found = self._planned(variants)
         return [v for variant in found if (v := self._add(variant, strategy))]
+
+    def ask(self, job: str, request: Record, reply: type[Reply], *, of: str) -> Reply | None:
+        """Run a job that touches no device; None if it fails, and then say so in `skipped`."""
+        files = self._knobs.sources
+        outcome = self._crew.probe(job, request, reply, lambda _: files)
+        if isinstance(outcome, Failure):
+            self.skipped.append(f"{of}: {outcome.reason}")
+            return None
+        return outcome.reply
 
     def _skip(self, why: Iterable[str]) -> None:
         self.skipped += [text for text in why if text not in self.skipped]
@@ -126,7 +153,7 @@ class Sweep:
         files = self._knobs.sources
         outcome = self._crew.probe(PLAN_TRAINING, request, PlanReply, lambda _: files)
         if isinstance(outcome, Failure):
-            raise failure_error(outcome, f"`{self._model}` in training")
+            raise failure_error(outcome, f"`{self.model}` in training")
         self._skip(outcome.reply.skipped)
         return outcome.reply.variants
 
@@ -177,7 +204,7 @@ class Sweep:
 
     def failure(self, variant: Variant) -> ScaleprofError:
         """Return the error of a variant that could not be measured."""
-        return failure_error(self._bench.failures[variant.id], f"`{self._model}`")
+        return failure_error(self._bench.failures[variant.id], f"`{self.model}`")
 
     def measure_all(self, variants: Iterable[Variant]) -> None:
         """Measure variants as long as there is time, with the base between them as a sentinel.
@@ -210,7 +237,7 @@ class Sweep:
 
     @property
     def _reserve(self) -> int:
-        return CHECK_PROCESSES if self._options.budgets else 0
+        return self.kept_free + (CHECK_PROCESSES if self._options.budgets else 0)
 
     def _note_time(self) -> None:
         text = "the time limit ended the sweep; variants marked ~ are predicted (--time-limit)"
@@ -219,11 +246,8 @@ class Sweep:
 
     def predict(self) -> None:
         """Predict every variant from the measured others."""
-        on_cpu = (
-            self.base.measurement is None or self.base.measurement.peak_bytes_source == "planned"
-        )
         variants = list(self.variants.values())
-        for variant in with_predictions(variants, on_cpu=on_cpu, device=self._device_name):
+        for variant in with_predictions(variants, on_cpu=self.on_cpu, device=self.device_name):
             self._keep(variant)
 
     def worth_measuring(self, variants: Sequence[Variant]) -> list[Variant]:
