@@ -20,8 +20,8 @@ from ..records import StageFactors
 from ._accuracy_query import AccuracyQuery
 from ._recipe_shape import shape_features
 
-# Heuristics; see above. `benchmarks/is_the_solver_as_good_as_brute_force.py` holds the law with
-# them against families whose deepest stage alone grows.
+# Heuristics; see above. `tests/prediction/test_stage_shape.py` holds the law with them against
+# ResNet-101 and ConvNeXt-S, the deepest stage of which alone grew.
 UNEVEN_LOSS = 0.5
 UNEVEN_REACH = 4.0
 """A stage's compute may grow by this factor more than another stage's."""

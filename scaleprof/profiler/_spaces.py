@@ -56,6 +56,7 @@ _LEAST_ROOM, _MOST_ROOM = 0.25, 8.0
 _NO_ROOM = 1.5
 # growth is taken in steps of this power of two, so that noise does not change what is counted
 _ROOM_STEP = 0.25
+_NOT_PROVED = "the solver of stages ran out of time: there may be better recipes than it found"
 
 # what bounds each metric among the quantities that are sums over stages
 _BOUNDED_BY = {
@@ -169,6 +170,8 @@ class _StageSearch:
         fresh = (solved for solved in found if solved.recipe not in self._given)
         best = list(itertools.islice(fresh, count))
         self._given.update(solved.recipe for solved in best)
+        if not all(solved.proved for solved in best) and _NOT_PROVED not in self._sweep.notes:
+            self._sweep.notes.append(_NOT_PROVED)
         return self._resolve(counted, best)
 
     def _limits(self, counted: CountedStages) -> dict[str, float]:
