@@ -301,11 +301,13 @@ class StageFactors(Record, frozen=True, kw_only=True):
 
     Attributes:
         share: Share of the stage in the base's compute.
+        blocks: Its blocks in the base.
         depth: Factor of its blocks after rounding.
         width: Factor of its channels after rounding.
     """
 
     share: Annotated[float, Meta(ge=0, le=1)]
+    blocks: Count
     depth: Factor
     width: Factor
 

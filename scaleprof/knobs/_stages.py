@@ -81,7 +81,7 @@ def resolve_stages(knobs: Knobs, recipe: StageRecipe, shares: Sequence[float]) -
     if not has_widths_by_stage(knobs):
         widths = [found.achieved["width"]] * len(widths)
     stages = tuple(
-        StageFactors(share=share, depth=new / old, width=width)
+        StageFactors(share=share, blocks=int(old), depth=new / old, width=width)
         for share, new, old, width in zip(shares, recipe.depths, base, widths, strict=True)
         if old and new
     )

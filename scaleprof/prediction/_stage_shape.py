@@ -8,13 +8,14 @@ the tables say nothing, and the law is cautious where it knows nothing:
   stage's share of compute. Scaled alike, stages give what the model as a whole does.
 - Compute loses half of what moves between stages: with growth :math:`g_i` of stage i in ln compute
   and share :math:`s_i`, :math:`0.5 \min_G \sum_i s_i |g_i - G|`. It pays to move compute only from
-  a stage where it is three times as dear.
+  a stage where it is three times as dear. More blocks in the deepest stage are excused, as above.
 - A stage that grows more than four times as much as another one is refused.
 
 The band is widened by all that this costs.
 """
 
 import math
+from collections.abc import Sequence
 
 from ..records import StageFactors
 from ._accuracy_query import AccuracyQuery
@@ -35,22 +36,49 @@ def growth_of(depth: float, width: float) -> float:
     return math.log(depth * width**2)
 
 
-def uneven_loss(stages: tuple[StageFactors, ...]) -> float:
+def excess_of(depth: float, width: float, *, deepest: bool) -> float:
+    """Return as much of a stage's growth as counts for growing more than other stages.
+
+    Args:
+        depth: Factor of its blocks.
+        width: Factor of its channels.
+        deepest: Whether it has more blocks in the base than any other stage.
+    """
+    return growth_of(1.0 if deepest and depth > 1.0 else depth, width)
+
+
+def deepest_stage(blocks: Sequence[int]) -> int | None:
+    """Return the stage with the most blocks; None if there are several."""
+    most = [stage for stage, count in enumerate(blocks) if count == max(blocks)]
+    return most[0] if len(most) == 1 else None
+
+
+def uneven_loss(stages: Sequence[StageFactors]) -> float:
     """Return the ln compute that is lost by growing stages unevenly; 0 without stages.
 
     Examples:
-        >>> half = [StageFactors(share=0.5, depth=d, width=1.0) for d in (1.0, math.e)]
-        >>> uneven_loss(tuple(half)), uneven_loss(())
+        >>> half = [StageFactors(share=0.5, blocks=2, depth=d, width=1.0) for d in (1.0, math.e)]
+        >>> uneven_loss(half), uneven_loss(())
         (0.25, 0.0)
     """
-    growths = [(growth_of(stage.depth, stage.width), stage.share) for stage in stages]
-    deviations = [
-        sum(share * abs(growth - middle) for growth, share in growths) for middle, _ in growths
+    deepest = deepest_stage([stage.blocks for stage in stages]) if stages else None
+    rows = [
+        (
+            growth_of(stage.depth, stage.width),
+            excess_of(stage.depth, stage.width, deepest=i == deepest),
+            stage.share,
+        )
+        for i, stage in enumerate(stages)
     ]
+    middles = {middle for growth, excess, _ in rows for middle in (growth, excess)}
+    deviations = (
+        sum(share * max(middle - growth, excess - middle, 0.0) for growth, excess, share in rows)
+        for middle in middles
+    )
     return UNEVEN_LOSS * min(deviations, default=0.0)
 
 
-def uneven_refusal(stages: tuple[StageFactors, ...]) -> str | None:
+def uneven_refusal(stages: Sequence[StageFactors]) -> str | None:
     """Say why stages are scaled too differently for the law, or return None."""
     growths = [growth_of(stage.depth, stage.width) for stage in stages]
     if not stages or max(growths) - min(growths) <= math.log(UNEVEN_REACH) + _ROUNDING:

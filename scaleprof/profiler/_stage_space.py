@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..jobs import CountedRecipe, StagesReply
-from ..prediction import UNEVEN_LOSS, UNEVEN_REACH, growth_of, stage_loss
+from ..prediction import (
+    UNEVEN_LOSS,
+    UNEVEN_REACH,
+    deepest_stage,
+    excess_of,
+    growth_of,
+    stage_loss,
+)
 from ..records import Cost
 from ..scaling import StageRecipe
 from ..selection import COMPUTE, StageSolution, StageSpace, stage_solutions
@@ -86,12 +93,17 @@ class CountedStages:
                 for share, stage in zip(shares, factors, strict=True)
             ],
             growth=[_table(stage, lambda w, d: growth_of(d, w)) for stage in factors],
+            excess=[self._excess(i, stage) for i, stage in enumerate(factors)],
             shares=shares,
             uneven_loss=UNEVEN_LOSS,
             reach=UNEVEN_REACH,
             allowed=[self._allowed(stage) for stage in range(len(tables))],
             allowed_pairs=[_near(a, b) for a, b in itertools.pairwise(self.reply.options.achieved)],
         )
+
+    def _excess(self, stage: int, factors: tuple[Sequence[float], Sequence[float]]) -> "Array":
+        deepest = deepest_stage(self.reply.options.base_depths) == stage
+        return _table(factors, lambda w, d: excess_of(d, w, deepest=deepest))
 
     def _loss(self, depth: float, width: float, resolution: float) -> float:
         return stage_loss(depth, width, resolution, transformer=self.transformer)

@@ -6,7 +6,8 @@ reads what the one before it writes:
 .. math:: q(x) = q_0 + \sum_i a_i(w_i, d_i) + \sum_i p_i(w_i, w_{i+1}).
 
 Its worth is the logarithm of its compute, less what its stages' shapes lose and less what growing
-unevenly loses, :math:`\kappa \min_G \sum_i s_i |g_i - G|` with growths g and shares s of compute.
+unevenly loses, :math:`\kappa \min_G \sum_i s_i \max(G - g_i, e_i - G, 0)` with growths g, what
+counts as growing more than others e (the same, but where it is excused) and shares s of compute.
 
 That is a mixed-integer linear program but for the logarithm, which is concave: tangents bound it
 from above, and one is added at each solution until the bound is met. HiGHS solves the programs
@@ -57,6 +58,7 @@ class StageSpace:
             one both do, [widths, widths of the next].
         losses: By stage, ln compute that the shape of an option loses, [widths, depths].
         growth: By stage, ln of the factor of an option's compute, [widths, depths].
+        excess: By stage, as much of it as counts for growing more than others, [widths, depths].
         shares: Share of each stage in the base's compute.
         uneven_loss: ln compute lost per mean deviation of growths from their median.
         reach: The most-grown stage grows by at most this factor more than the least-grown one.
@@ -69,6 +71,7 @@ class StageSpace:
     pairs: Mapping[str, Sequence["Array"]]
     losses: Sequence["Array"]
     growth: Sequence["Array"]
+    excess: Sequence["Array"]
     shares: Sequence[float]
     uneven_loss: float
     reach: float
@@ -95,8 +98,12 @@ class StageSpace:
         """Return ln of the compute that counts, over that of the base."""
         compute = self.value(COMPUTE, choice) / self.base[COMPUTE]
         lost = sum(float(table[o]) for table, o in zip(self.losses, choice, strict=True))
-        growth = [float(table[o]) for table, o in zip(self.growth, choice, strict=True)]
-        return math.log(compute) - lost - self.uneven_loss * unevenness(growth, self.shares)
+        growth, excess = (
+            [float(table[o]) for table, o in zip(tables, choice, strict=True)]
+            for tables in (self.growth, self.excess)
+        )
+        uneven = unevenness(growth, excess, self.shares)
+        return math.log(compute) - lost - self.uneven_loss * uneven
 
     def holds(self, choice: Choice, limits: Mapping[str, float]) -> bool:
         """Tell whether a recipe is allowed and within limits."""
@@ -125,16 +132,26 @@ class StageSolution:
     proved: bool = True
 
 
-def unevenness(growth: Sequence[float], shares: Sequence[float]) -> float:
-    """Return the mean deviation of growths from their median, both weighted with shares.
+def unevenness(growth: Sequence[float], excess: Sequence[float], shares: Sequence[float]) -> float:
+    """Return the mean deviation of growths from the middle that makes it least.
+
+    Args:
+        growth: ln of the factor of each stage's compute.
+        excess: As much of it as counts for growing more than others.
+        shares: Shares of stages, their weights.
 
     Examples:
-        >>> unevenness([0.5, 0.5], [0.3, 0.7]), round(unevenness([0.0, 1.0], [0.3, 0.7]), 9)
-        (0.0, 0.3)
+        >>> unevenness([0.5, 0.5], [0.5, 0.5], [0.3, 0.7])
+        0.0
+        >>> round(unevenness([0.0, 1.0], [0.0, 1.0], [0.3, 0.7]), 9)
+        0.3
     """
     return min(
-        sum(share * abs(g - centre) for g, share in zip(growth, shares, strict=True))
-        for centre in growth
+        sum(
+            share * max(middle - g, e - middle, 0.0)
+            for g, e, share in zip(growth, excess, shares, strict=True)
+        )
+        for middle in (*growth, *excess)
     )
 
 
@@ -231,19 +248,30 @@ class _Program:
                     yield row, 0.0, 0.0
 
     def _growths(self) -> Iterator[tuple["Array", float, float]]:
-        for stage, table in enumerate(self._space.growth):
-            at = self._options[stage]
-            for sign in (1.0, -1.0):
-                row = self._zeros()
-                row[at : at + table.size] = sign * table.ravel()
-                ends = row.copy()
-                row[[self._middle, self._deviations[stage]]] = -sign, -1.0
-                yield row, -math.inf, 0.0
-                ends[self._most if sign > 0 else self._least] = -sign
-                yield ends, -math.inf, 0.0
-        spread = self._zeros()
-        spread[[self._most, self._least]] = 1.0, -1.0
+        """Rows for the deviation of each stage's growth, and for the least and the most."""
+        for stage, tables in enumerate(zip(self._space.growth, self._space.excess, strict=True)):
+            growth, excess = (self._at(stage, table) for table in tables)
+            deviation, middle, least, most = (
+                self._unit(i)
+                for i in (self._deviations[stage], self._middle, self._least, self._most)
+            )
+            yield middle - growth - deviation, -math.inf, 0.0
+            yield excess - middle - deviation, -math.inf, 0.0
+            yield least - growth, -math.inf, 0.0
+            yield growth - most, -math.inf, 0.0
+        spread = self._unit(self._most) - self._unit(self._least)
         yield spread, -math.inf, math.log(self._space.reach)
+
+    def _at(self, stage: int, table: "Array") -> "Array":
+        """Coefficients of what the option of a stage has."""
+        row, at = self._zeros(), self._options[stage]
+        row[at : at + table.size] = table.ravel()
+        return row
+
+    def _unit(self, variable: int) -> "Array":
+        row = self._zeros()
+        row[variable] = 1.0
+        return row
 
     def _limits(self, limits: Mapping[str, float]) -> Iterator[tuple["Array", float, float]]:
         for name, most in limits.items():

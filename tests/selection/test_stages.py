@@ -19,6 +19,7 @@ def random_space(seed, *, stages=3, widths=3, depths=3):
     def tables(low, high, shape, amount=1.0):
         return [amount * rng.uniform(low, high, shape) for _ in range(stages)]
 
+    growth = tables(-0.5, 1.2, (widths, depths))
     return StageSpace(
         base=base,
         own={name: tables(-0.1, 0.6, (widths, depths), amount) for name, amount in base.items()},
@@ -26,7 +27,9 @@ def random_space(seed, *, stages=3, widths=3, depths=3):
             name: tables(-0.02, 0.06, (widths, widths), amount)[1:] for name, amount in base.items()
         },
         losses=tables(0.0, 0.1, (widths, depths)),
-        growth=tables(-0.5, 1.2, (widths, depths)),
+        growth=growth,
+        # one stage is excused for what it grows
+        excess=[np.minimum(growth[0], 0.1), *growth[1:]],
         shares=rng.dirichlet(np.ones(stages)).tolist(),
         uneven_loss=0.5,
         reach=3.0,
@@ -94,8 +97,11 @@ def test_a_space_too_large_to_enumerate_is_solved():
 
 
 def test_growing_alike_is_even_and_the_middle_is_the_median():
-    assert unevenness([0.7, 0.7, 0.7], [0.2, 0.3, 0.5]) == 0.0
-    assert unevenness([0.0, 1.0, 5.0], [0.2, 0.6, 0.2]) == pytest.approx(0.2 * 1 + 0.2 * 4)
+    shares = [0.2, 0.6, 0.2]
+    assert unevenness([0.7] * 3, [0.7] * 3, shares) == 0.0
+    growth = [0.0, 1.0, 5.0]
+    assert unevenness(growth, growth, shares) == pytest.approx(0.2 * 1 + 0.2 * 4)
+    assert unevenness(growth, [0.0, 1.0, 1.5], shares) == pytest.approx(0.2 * 1 + 0.2 * 0.5)
 
 
 def test_the_reach_forbids_one_stage_from_running_away():
