@@ -154,8 +154,9 @@ class _StageSearch:
         """Build the best recipe at every size of the input, to see what sums get wrong of it."""
         counted = self._counted()
         found = solutions_by_whole(counted, self._limits(counted), {})
+        found = itertools.takewhile(lambda _: self._sweep.has_time, found)
         first = [solved for each in found if (solved := next(each, None))]
-        if not first:
+        if not first and self._sweep.has_time:
             self._sweep.skipped.append("stages: no recipe is expected within the budgets")
         self._resolve(counted, first)
 
@@ -168,7 +169,8 @@ class _StageSearch:
         }
         found = best_recipes(counted, self._limits(counted), corrections)
         fresh = (solved for solved in found if solved.recipe not in self._given)
-        best = list(itertools.islice(fresh, count))
+        in_time = itertools.takewhile(lambda _: self._sweep.has_time, fresh)
+        best = list(itertools.islice(in_time, count))
         self._given.update(solved.recipe for solved in best)
         if not all(solved.proved for solved in best) and _NOT_PROVED not in self._sweep.notes:
             self._sweep.notes.append(_NOT_PROVED)

@@ -236,6 +236,11 @@ class Sweep:
             self._measured(variant)
 
     @property
+    def has_time(self) -> bool:
+        """Whether one more variant can be measured before the time limit."""
+        return self._bench.has_time_for(1 + self._reserve)
+
+    @property
     def _reserve(self) -> int:
         return self.kept_free + (CHECK_PROCESSES if self._options.budgets else 0)
 

@@ -304,7 +304,7 @@ class _Program:
                 return None
             choice = self._choice(values)
             compute = self._space.value(COMPUTE, choice) / self._space.base[COMPUTE]
-            if values[self._worth] - math.log(compute) < EXACT:
+            if values[self._worth] - math.log(compute) < EXACT or not self._proved:
                 break
             self._add_tangent(compute)
         return StageSolution(choice=choice, worth=self._space.worth(choice), proved=self._proved)
