@@ -296,11 +296,27 @@ class FoundKnobs(Record, frozen=True, kw_only=True):
     axes: dict[str, Axis]
 
 
+class StageFactors(Record, frozen=True, kw_only=True):
+    """How one stage of a model was scaled.
+
+    Attributes:
+        share: Share of the stage in the base's compute.
+        blocks: Its blocks in the base.
+        depth: Factor of its blocks after rounding.
+        width: Factor of its channels after rounding.
+    """
+
+    share: Annotated[float, Meta(ge=0, le=1)]
+    blocks: Count
+    depth: Factor
+    width: Factor
+
+
 class Recipe(Record, frozen=True, kw_only=True):
     """One concrete choice: a factor per axis, and the constructor call it resolves to.
 
     Attributes:
-        strategy: ``base``, one of the eight strategies, or ``custom``.
+        strategy: ``base``, one of the eight strategies, ``grid``, ``stages`` or ``custom``.
         multiplier: Compute multiplier that was asked for, in FLOPs over FLOPs of the base.
         nominal: Factor per axis before rounding.
         achieved: Factor per axis after rounding.
@@ -310,6 +326,7 @@ class Recipe(Record, frozen=True, kw_only=True):
         callables: Paths inside `arguments` (``norm_layer``, ``args.0.act``) that are callables.
         imports: Import lines that `call` needs.
         call: One Python expression that builds the variant.
+        stages: How each stage was scaled; empty where all were scaled alike.
     """
 
     strategy: str
@@ -322,6 +339,7 @@ class Recipe(Record, frozen=True, kw_only=True):
     callables: tuple[str, ...] = ()
     imports: tuple[str, ...]
     call: str
+    stages: tuple[StageFactors, ...] = ()
 
 
 class LatencyMeasurement(Record, frozen=True, kw_only=True):

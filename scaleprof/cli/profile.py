@@ -25,7 +25,7 @@ from ._arguments import (
 )
 from ._console import print_report, status
 from ._outputs import check_outputs
-from ._parse import names, numbers, seconds
+from ._parse import names, numbers, numbers_by_name, seconds
 
 if TYPE_CHECKING:
     from .. import records
@@ -40,6 +40,14 @@ class Kernels(StrEnum):
     auto = "auto"
     torch = "torch"
     triton = "triton"
+
+
+class Space(StrEnum):
+    """What is searched besides strategies."""
+
+    strategies = "strategies"
+    grid = "grid"
+    stages = "stages"
 
 
 def profile(
@@ -74,6 +82,14 @@ def profile(
         str,
         typer.Option(metavar="NUMBERS", help="Compute multipliers to profile each strategy at."),
     ] = "0.5,1,2,4",
+    space: Annotated[
+        Space,
+        typer.Option(help="What is searched besides strategies: a grid, or every stage."),
+    ] = Space.strategies,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AXIS=NUMBERS", help="Factors of an axis of the grid; repeatable."),
+    ] = None,
     time_limit: Annotated[
         str, typer.Option(metavar="TIME", help="Time for the whole job; the rest is predicted.")
     ] = "120s",
@@ -121,6 +137,8 @@ def profile(
             kernels=kernels.value,
             strategies=names(strategies),
             multipliers=numbers(multipliers, "--multipliers"),
+            space=space.value,
+            grid=numbers_by_name(grid or (), "--grid"),
             time_limit=seconds(time_limit, "--time-limit"),
             inputs=tuple(inputs or ()),
             base_accuracy=base_accuracy,

@@ -3,8 +3,10 @@
 from ._requests import BUILD as BUILD
 from ._requests import COMPARE as COMPARE
 from ._requests import COUNT as COUNT
+from ._requests import COUNT_STAGES as COUNT_STAGES
 from ._requests import DEVICE as DEVICE
 from ._requests import DEVICE_NAMES as DEVICE_NAMES
+from ._requests import GRID as GRID
 from ._requests import INSPECT as INSPECT
 from ._requests import KNOBS as KNOBS
 from ._requests import LIST as LIST
@@ -12,11 +14,14 @@ from ._requests import MEASURE as MEASURE
 from ._requests import PLAN_TRAINING as PLAN_TRAINING
 from ._requests import SCALE as SCALE
 from ._requests import SCALE_ONE as SCALE_ONE
+from ._requests import STAGE_RECIPES as STAGE_RECIPES
 from ._requests import BuildRequest as BuildRequest
+from ._requests import CountedRecipe as CountedRecipe
 from ._requests import CountRequest as CountRequest
 from ._requests import DeviceNames as DeviceNames
 from ._requests import DeviceRequest as DeviceRequest
 from ._requests import Energy as Energy
+from ._requests import GridRequest as GridRequest
 from ._requests import Inspection as Inspection
 from ._requests import KnobsReply as KnobsReply
 from ._requests import KnobsRequest as KnobsRequest
@@ -30,3 +35,7 @@ from ._requests import PlanRequest as PlanRequest
 from ._requests import ScaleOneRequest as ScaleOneRequest
 from ._requests import ScaleReply as ScaleReply
 from ._requests import ScaleRequest as ScaleRequest
+from ._requests import StageRecipesReply as StageRecipesReply
+from ._requests import StageRecipesRequest as StageRecipesRequest
+from ._requests import StagesReply as StagesReply
+from ._requests import StagesRequest as StagesRequest

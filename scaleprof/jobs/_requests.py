@@ -14,6 +14,7 @@ from ..records import (
     Record,
     Variant,
 )
+from ..scaling import StageOptions, StageRecipe
 from ..timing import Samples, StoppingRule
 
 COUNT = "scaleprof.jobs._count:count_reference"
@@ -26,6 +27,9 @@ KNOBS = "scaleprof.jobs._scale:probe"
 SCALE = "scaleprof.jobs._scale:resolve"
 PLAN_TRAINING = "scaleprof.jobs._scale:plan_training"
 SCALE_ONE = "scaleprof.jobs._scale:resolve_one"
+GRID = "scaleprof.jobs._spaces:resolve_grid"
+COUNT_STAGES = "scaleprof.jobs._spaces:count_options"
+STAGE_RECIPES = "scaleprof.jobs._spaces:resolve_recipes"
 MEASURE = "scaleprof.jobs._measure:measure_variant"
 BUILD = "scaleprof.jobs._count:check_build"
 
@@ -175,6 +179,90 @@ class ScaleOneRequest(Record, frozen=True, kw_only=True):
     depth: float = 1.0
     resolution: int | None = None
     settings: dict[str, Any]
+
+
+class GridRequest(Record, frozen=True, kw_only=True):
+    """Resolve the points of a grid.
+
+    Attributes:
+        model: The reference, for the record.
+        knobs: Its knobs.
+        points: Factor by axis, one each.
+        dtype: Floating-point type of weights and inputs.
+    """
+
+    model: str
+    knobs: KnobsReply
+    points: tuple[dict[str, float], ...]
+    dtype: str = "float32"
+
+
+class StagesRequest(Record, frozen=True, kw_only=True):
+    """Count every option of every stage, the others left as they are.
+
+    Attributes:
+        model: The reference, for the record.
+        knobs: Its knobs.
+        widths: Factors of a stage's channels.
+        depths: Factors of a stage's blocks.
+        resolutions: Factors of the input's size.
+        dtype: Floating-point type of weights and inputs.
+    """
+
+    model: str
+    knobs: KnobsReply
+    widths: tuple[float, ...]
+    depths: tuple[float, ...]
+    resolutions: tuple[float, ...]
+    dtype: str = "float32"
+
+
+class CountedRecipe(Record, frozen=True, kw_only=True):
+    """A recipe of stages and its cost; None where it does not build or run."""
+
+    recipe: StageRecipe
+    cost: Cost | None
+
+
+class StagesReply(Record, frozen=True, kw_only=True):
+    """What is needed to put recipes of stages together.
+
+    Attributes:
+        options: What each stage can be.
+        own: By stage and width, that width alone at the least and the most blocks.
+        pairs: For each stage but the last, it and the next one at widths of their own.
+        whole: What all stages share: other sizes of the input, or other widths.
+    """
+
+    options: StageOptions
+    own: tuple[tuple[tuple[CountedRecipe, CountedRecipe], ...], ...]
+    pairs: tuple[CountedRecipe, ...]
+    whole: tuple[CountedRecipe, ...]
+
+
+class StageRecipesRequest(Record, frozen=True, kw_only=True):
+    """Resolve recipes of stages.
+
+    Attributes:
+        model: The reference, for the record.
+        knobs: Its knobs.
+        recipes: The recipes.
+        shares: Share of each stage in the base's compute.
+        dtype: Floating-point type of weights and inputs.
+    """
+
+    model: str
+    knobs: KnobsReply
+    recipes: tuple[StageRecipe, ...]
+    shares: tuple[float, ...]
+    dtype: str = "float32"
+
+
+class StageRecipesReply(Record, frozen=True, kw_only=True):
+    """A variant for each recipe, None where it does not build and run, and why."""
+
+    variants: tuple[Variant | None, ...]
+    skipped: tuple[str, ...]
 
 
 class MeasureRequest(Record, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ from ..records import ScaledModel, Variant, replace
 from ..scaling import AXES
 from ._count import model_inputs
 from ._requests import (
+    GridRequest,
     KnobsReply,
     KnobsRequest,
     PlanReply,
@@ -38,7 +39,11 @@ from ._requests import (
     ScaleOneRequest,
     ScaleReply,
     ScaleRequest,
+    StageRecipesRequest,
+    StagesRequest,
 )
+
+Asks = ScaleRequest | ScaleOneRequest | GridRequest | StagesRequest | StageRecipesRequest
 
 # what the worker server has imported for all jobs
 _BEFORE = frozenset(sys.modules)
@@ -90,7 +95,7 @@ def _opened_files() -> set[str]:
 
 def resolve(request: ScaleRequest) -> ScaleReply:
     """Resolve one strategy at several multipliers."""
-    knobs = _knobs(request)
+    knobs = knobs_of(request)
     kernels = KERNEL_SIZE in request.axes
     variants = list(with_other_kernels(knobs, base_variant(knobs))) if kernels else []
     skipped = []
@@ -121,11 +126,12 @@ def plan_training(request: PlanRequest) -> PlanReply:
 
 def resolve_one(request: ScaleOneRequest) -> ScaledModel:
     """Resolve one variant of a model."""
-    variant = _one(_knobs(request), request)
+    variant = _one(knobs_of(request), request)
     return ScaledModel(model=request.model, recipe=variant.recipe, cost=variant.cost)
 
 
-def _knobs(request: ScaleRequest | ScaleOneRequest) -> Knobs:
+def knobs_of(request: Asks) -> Knobs:
+    """Return the knobs that a request brings along."""
     reply = request.knobs
     return Knobs(
         model=request.model,

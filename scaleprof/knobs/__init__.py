@@ -14,6 +14,10 @@ from ._resolution import size_factor as size_factor
 from ._resolve import base_variant as base_variant
 from ._resolve import resolve_factors as resolve_factors
 from ._resolve import resolve_strategy as resolve_strategy
+from ._stages import count_stages as count_stages
+from ._stages import has_widths_by_stage as has_widths_by_stage
+from ._stages import resolve_stages as resolve_stages
+from ._stages import stage_options as stage_options
 
 
 class _AlsoAFunction(ModuleType):

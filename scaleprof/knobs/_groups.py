@@ -67,7 +67,8 @@ def turn(
         groups: Its groups.
         new: New values by name of group, in the order of `Group.values`.
     """
-    names = {str(path[0]) for name in new for path in groups[name].paths}
+    # in one order, so that one recipe is one text
+    names = sorted({str(path[0]) for name in new for path in groups[name].paths})
     changed = Arguments(
         {name: deepcopy(arguments.values[name]) for name in names},
         tuple(path for path in arguments.callables if path.split(".")[0] in names),

@@ -65,7 +65,7 @@ def resolve_strategy(
             f"strategy {strategy} at multiplier {multiplier:g}: the nearest that builds, "
             f"{got:.2f}, is too far off"
         )
-    return _variant(knobs, strategy, multiplier, nominal, best)
+    return variant_of(knobs, strategy, multiplier, nominal, best)
 
 
 def resolve_factors(
@@ -106,7 +106,7 @@ def resolve_factors(
         best = _nearest_attempt(knobs, tried, compute, enough=ACCEPTABLE)
         if best is not None:
             _check_achieved(nominal, best.achieved)
-            return _variant(knobs, "custom", factors.flops_multiplier, nominal, best)
+            return variant_of(knobs, "custom", factors.flops_multiplier, nominal, best)
     asked = ", ".join(f"{axis} ×{factor:g}" for axis, factor in nominal.items() if factor != 1.0)
     raise RecipeError(f"no rounding of {asked or 'these settings'} builds and runs")
 
@@ -168,7 +168,7 @@ def base_variant(knobs: Knobs) -> Variant:
     """Return the base as a variant."""
     ones = {"depth": 1.0, "width": 1.0, "resolution": 1.0}
     attempt = Attempt(call=knobs.call, inputs=knobs.inputs, achieved=ones, cost=knobs.cost)
-    return msgspec.structs.replace(_variant(knobs, "base", 1.0, ones, attempt), id="base")
+    return msgspec.structs.replace(variant_of(knobs, "base", 1.0, ones, attempt), id="base")
 
 
 def _check_axes(knobs: Knobs, strategy: str, axes: Sequence[str]) -> None:
@@ -180,7 +180,7 @@ def _check_axes(knobs: Knobs, strategy: str, axes: Sequence[str]) -> None:
             raise RecipeError(f"strategy {strategy} scales {axis}: {knobs.axes[axis].reason}")
 
 
-def _variant(
+def variant_of(
     knobs: Knobs, strategy: str, multiplier: float, nominal: Mapping[str, float], found: Attempt
 ) -> Variant:
     imports, call = render(found.call)

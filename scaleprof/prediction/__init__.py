@@ -32,3 +32,9 @@ from ._rates import rate_prior as rate_prior
 from ._runs import fit_family as fit_family
 from ._runs import predict_table as predict_table
 from ._runs import read_runs as read_runs
+from ._stage_shape import UNEVEN_LOSS as UNEVEN_LOSS
+from ._stage_shape import UNEVEN_REACH as UNEVEN_REACH
+from ._stage_shape import deepest_stage as deepest_stage
+from ._stage_shape import excess_of as excess_of
+from ._stage_shape import growth_of as growth_of
+from ._stage_shape import stage_loss as stage_loss

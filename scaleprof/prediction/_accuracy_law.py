@@ -5,7 +5,7 @@ numpy is imported where it is needed: it costs 0.2 s, and most commands never pr
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
 
@@ -19,6 +19,7 @@ from ._accuracy_support import (
     widenings,
 )
 from ._recipe_shape import kernel_gain, shape_coordinates, shape_features
+from ._stage_shape import uneven_loss, uneven_refusal
 
 if TYPE_CHECKING:
     from ._floor_law import Array, FloorPosterior, Points
@@ -93,7 +94,7 @@ class AccuracyLaw:
         known = self._known(query)
         if known is not None:
             return self._record("anchor", known, (known, known), ())
-        reason = refusal(query, self.references)
+        reason = refusal(query, self.references) or uneven_refusal(query.stages)
         if reason:
             return self._record("refused", None, None, (reason,))
         mean, band = self.mean_and_band(query)
@@ -200,10 +201,18 @@ class AccuracyLaw:
     def _widened(
         self, query: AccuracyQuery, middle: float, ends: Sequence[float]
     ) -> tuple[float, float]:
-        """Add the doubt about the kernel term to a band."""
-        doubt = _Z * KERNEL_DOUBT * self._kernel_gain(query)
+        """Add the doubt about kernels and about uneven stages to a band."""
+        doubt = _Z * math.hypot(
+            KERNEL_DOUBT * self._kernel_gain(query), self._cost_of_stages(query, middle)
+        )
         low, high = ends
         return middle - math.hypot(middle - low, doubt), middle + math.hypot(high - middle, doubt)
+
+    def _cost_of_stages(self, query: AccuracyQuery, middle: float) -> float:
+        """Return what scaling stages differently costs, in the metric's unit."""
+        if not query.stages:
+            return 0.0
+        return abs(self.mean_and_band(replace(query, stages=()))[0] - middle)
 
     def _shift(self, query: AccuracyQuery) -> float:
         """Return what makes the mean error fall with balanced compute, in the metric's unit."""
@@ -244,7 +253,7 @@ def places_of(queries: Sequence[AccuracyQuery], references: Sequence[AccuracyQue
 
     gmacs = [credited_gmacs(query, references) for query in queries]
     return Points(
-        log_compute=np.log(gmacs),
+        log_compute=np.log(gmacs) - [uneven_loss(query.stages) for query in queries],
         features=np.array([shape_features(query) for query in queries]).reshape(-1, 2),
         coordinates=np.array([shape_coordinates(query) for query in queries]).reshape(-1, 2),
     )

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+from ..records import StageFactors
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccuracyQuery:
@@ -16,9 +18,10 @@ class AccuracyQuery:
         resolution: Factor of the input's side.
         patch_size: Factor of the patch's side.
         kernel_size: Factor of the kernel's side.
+        stages: How each stage was scaled; empty where all were scaled alike.
 
     Raises:
-        ValueError: If a field is not a positive number.
+        ValueError: If a factor is not a positive number.
     """
 
     gmacs: float
@@ -27,11 +30,12 @@ class AccuracyQuery:
     resolution: float = 1.0
     patch_size: float = 1.0
     kernel_size: float = 1.0
+    stages: tuple[StageFactors, ...] = ()
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not (math.isfinite(value) and value > 0):
+            if field.name != "stages" and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"`{field.name}` must be a positive number, got {value}")
 
     @property

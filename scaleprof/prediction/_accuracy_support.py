@@ -59,6 +59,8 @@ def widenings(query: AccuracyQuery, references: Sequence[AccuracyQuery]) -> list
         reasons.append("kernel size is worth at most 0.4 points, whatever it costs")
     if sum(shape_features(query)) > LOPSIDED:
         reasons.append("band widened for a lopsided recipe")
+    if query.stages:
+        reasons.append("band widened for stages scaled differently")
     return reasons
 
 

@@ -12,6 +12,7 @@ resolution axis: a patch size p at resolution r acts like r / p.
 """
 
 import math
+from dataclasses import replace
 
 from ._accuracy_query import AccuracyQuery
 
@@ -33,12 +34,24 @@ KERNEL_LIMIT_POINTS = 0.4
 def shape_features(query: AccuracyQuery) -> tuple[float, float]:
     """Return width-resolution imbalance and single-axis excess, both >= 0, in ln compute.
 
+    Where stages are scaled differently, those of each stage count with its share of compute.
+
     Examples:
         >>> shape_features(AccuracyQuery(gmacs=1.0))
         (0.0, 0.0)
     """
+    if query.stages:
+        return _of_stages(query)
     imbalance = math.log(query.width) - math.log(query.tokens)
     return math.hypot(imbalance, ROUNDING) - ROUNDING, _single_axis_excess(query)
+
+
+def _of_stages(query: AccuracyQuery) -> tuple[float, float]:
+    found = [
+        (s.share, *shape_features(replace(query, depth=s.depth, width=s.width, stages=())))
+        for s in query.stages
+    ]
+    return sum(share * x for share, x, _ in found), sum(share * x for share, _, x in found)
 
 
 def shape_coordinates(query: AccuracyQuery) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..records import Accuracy, AccuracyRuns, FittedFamily, TrainedRun
@@ -276,7 +276,7 @@ def relative_query(run: TrainedRun, reference: TrainedRun, gmacs: float) -> Accu
         own, base = getattr(run, column), getattr(reference, column)
         return own / base if own is not None and base is not None else 1.0
 
-    sizes = {
+    sizes: dict[str, Any] = {
         column: factor(column)
         for column in ("width", "depth", "resolution", "patch_size", "kernel_size")
     }

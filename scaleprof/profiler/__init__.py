@@ -3,7 +3,7 @@
 These functions are the public API, `scaleprof.count` and so on. Importing them leaves torch alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ModelError
@@ -200,6 +200,8 @@ def profile(
     kernels: Literal["auto", "torch", "triton"] = "auto",
     strategies: Sequence[str] = ("d", "w", "r", "dw", "dr", "wr", "dwr", "dWr"),
     multipliers: Sequence[float] = (0.5, 1.0, 2.0, 4.0),
+    space: Literal["strategies", "grid", "stages"] = "strategies",
+    grid: Mapping[str, Sequence[float]] | None = None,
     time_limit: float = 120.0,
     inputs: Sequence[str] = (),
     base_accuracy: float | None = None,
@@ -233,6 +235,11 @@ def profile(
         strategies: Strategies to compare.
         multipliers: Compute multipliers at which strategies are profiled. Under a budget, the
             multiplier at which each strategy just fills it is solved for and added.
+        space: What is searched besides the strategies: nothing; a ``grid``, the cross product of
+            factors of width, depth and resolution; or ``stages``, a width and a depth for every
+            stage, solved for under the budgets, where the constructor takes lists of them.
+        grid: Factors by axis, as in ``{"width": [0.75, 1, 1.25], "depth": [1, 2]}``; None for
+            three around the base in each.
         time_limit: Seconds for the whole job. What it leaves unmeasured is predicted.
         inputs: What the model is called with; see `count`.
         base_accuracy: Accuracy of the base in percent; overrides the published figure.
@@ -287,6 +294,8 @@ def profile(
         kernels=kernels,
         strategies=_listed(strategies),
         multipliers=tuple(multipliers),
+        space=space,
+        grid=tuple((axis, tuple(map(float, factors))) for axis, factors in (grid or {}).items()),
         time_limit_s=time_limit,
         inputs=_listed(inputs),
         base_accuracy=base_accuracy,

@@ -1,5 +1,6 @@
 """Give every variant a predicted accuracy, anchored at what is known of the base."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from ..prediction import (
@@ -17,6 +18,8 @@ from ._own_runs import describe_runs, gmacs_of, is_transformer, law_of_runs
 
 # the published figures that the law is fitted to begin here; it says nothing of smaller networks
 MIN_GMACS = 0.05
+# factors of compute at which the reach of the law is looked up; it ends at 4 or at 16
+_REACHES = (15.9, 11.2, 8.0, 5.6, 3.99, 2.8, 2.0, 1.4)
 
 
 def describe_base(model: str, base: Variant, options: Options) -> Base:
@@ -55,6 +58,19 @@ def with_accuracy(variants: Sequence[Variant], base: Base, options: Options) -> 
         replace(variant, accuracy=law.predict(_query(variant, options.batch * unit)))
         for variant in variants
     ]
+
+
+def accuracy_reach(base: Variant, known: Base, options: Options) -> float:
+    """Return the factor of compute up to which the law gives a value for a balanced recipe."""
+    law, unit = _law(base, known, options), _unit(base, known, options)
+    query = _query(base, options.batch * unit)
+    grown = (dataclasses.replace(query, gmacs=query.gmacs * factor) for factor in _REACHES)
+    known_up_to = (
+        factor
+        for factor, each in zip(_REACHES, grown, strict=True)
+        if law.predict(each).mean is not None
+    )
+    return next(known_up_to, 1.0)
 
 
 def _unit(base: Variant, known: Base, options: Options) -> float:
@@ -98,4 +114,5 @@ def _query(variant: Variant, batch: float) -> AccuracyQuery:
         width=achieved.get("width", 1.0),
         depth=achieved.get("depth", 1.0),
         resolution=achieved.get("resolution", 1.0),
+        stages=variant.recipe.stages,
     )

@@ -1,6 +1,7 @@
 """What a user can ask of a profile."""
 
 import importlib.util
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -17,9 +18,12 @@ DTYPES = ("float32", "float16", "bfloat16")
 LAYOUTS = ("nchw", "nhwc")
 MODES = ("eager", "compile", "graph")
 STEPS = ("inference", "training")
+SPACES = ("strategies", "grid", "stages")
 KERNELS = ("auto", "torch", "triton")
 MAX_MULTIPLIER = 1000.0
 MAX_BATCH = 2**31
+# each is built and counted, which takes a tenth of a second
+MAX_GRID = 1000
 
 
 class Options(Record, frozen=True, kw_only=True):
@@ -39,6 +43,8 @@ class Options(Record, frozen=True, kw_only=True):
         kernels: Who runs large-kernel operators: ``torch``, ``triton`` (our kernels), or ``auto``.
         strategies: Strategies to compare.
         multipliers: Compute multipliers at which each strategy is profiled.
+        space: What is searched besides strategies: ``grid`` or ``stages``.
+        grid: Factors of the axes of the grid; empty for those around the base.
         time_limit_s: Time for the whole job.
         inputs: Inputs as in ``--input``.
         base_accuracy: Accuracy of the base in percent; overrides published figures.
@@ -63,6 +69,8 @@ class Options(Record, frozen=True, kw_only=True):
     kernels: Kernels | Literal["auto"] = "auto"
     strategies: tuple[str, ...] = tuple(STRATEGIES)
     multipliers: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
+    space: str = "strategies"
+    grid: tuple[tuple[str, tuple[float, ...]], ...] = ()
     time_limit_s: float = 120.0
     inputs: tuple[str, ...] = ()
     base_accuracy: float | None = None
@@ -95,9 +103,29 @@ def check_options(options: Options) -> None:
     for multiplier in options.multipliers:
         if not 1 / MAX_MULTIPLIER <= multiplier <= MAX_MULTIPLIER:
             raise RecipeError(f"a multiplier must be between 0.001 and 1000, got {multiplier:g}")
+    _check_space(options)
     _check_accuracy(options)
     if not options.device:
         raise DeviceError("`device` is empty", hint="use cpu, cuda:0 or leave it out")
+
+
+def _check_space(options: Options) -> None:
+    _check_choice("space", (options.space,), SPACES)
+    if options.space == "stages" and not options.budgets:
+        raise InputError(
+            "space stages solves for a budget, and none was given",
+            hint="pass --budget 'latency<=2x'",
+        )
+    if options.grid and options.space != "grid":
+        raise InputError("`grid` is for space grid", hint="pass --space grid")
+    for axis, factors in options.grid:
+        _check_choice("axis of the grid", (axis,), AXES)
+        _check_choice(f"axis `{axis}` of the grid beside --axes", (axis,), options.axes)
+        if not factors or not all(0.01 <= factor <= 100.0 for factor in factors):
+            raise InputError(f"factors of {axis} must be from 0.01 to 100, got {factors}")
+    size = math.prod(len(factors) for _, factors in options.grid)
+    if size > MAX_GRID:
+        raise InputError(f"a grid has at most {MAX_GRID} points, got {size}")
 
 
 def resolve_kernels(options: Options, device: Device) -> Kernels:

@@ -16,15 +16,15 @@ from ..selection import (
     select_variant,
     strategies_side_by_side,
 )
-from ._accuracy import describe_base, with_accuracy
-from ._bench import Bench
+from ._accuracy import accuracy_reach, describe_base, with_accuracy
 from ._check import is_contended, is_timed, select_and_check
-from ._job import job_of
+from ._job import Job, job_of
 from ._ladder import climb_and_check, measure_near_rungs
 from ._measurable import check_known, samples_wanted
 from ._more import with_more
 from ._options import SEARCHED, Options
 from ._predict import device_law
+from ._spaces import STAGE_PROCESSES, check_space, grid_variants, search_stages
 from ._sweep import Progress, Sweep
 
 # batch, channels, height, width
@@ -46,12 +46,13 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
         ScaleprofError: If the model, the input or the device is not as it should be.
     """
     with job_of(model, options, fresh=options.fresh, progress=progress) as job:
-        options, bench = job.options, job.bench
+        options = job.options
         _check_knobs(model, job.knobs, options)
+        check_space(model, job.knobs, options)
         base = describe_base(model, job.knobs.base, options)
         sweep = job.sweep()
-        selection = _run(sweep, bench, base, options, job.state.name)
-        ladder = _climb(sweep, bench, base, options, job.state.name)
+        selection = _run(sweep, job, base)
+        ladder = _climb(sweep, job, base)
         context = job.finish(sweep, chosen=selection.variant if selection else None)
     report = _report(
         context(), base, knobs=job.knobs, sweep=sweep, selection=selection, options=options
@@ -67,10 +68,11 @@ def _check_knobs(model: str, knobs: KnobsReply, options: Options) -> None:
         raise ModelError(f"`{model}` has nothing to scale: {reasons}")
 
 
-def _run(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) -> Selection | None:
+def _run(sweep: Sweep, job: Job, base: Base) -> Selection | None:
     """Measure, predict, choose and check; an interruption keeps what there is."""
+    options = job.options
     try:
-        _measure(sweep, options)
+        _measure(sweep, job.knobs, base, options)
         _finish(sweep, base, options)
         if options.budgets:
             sweep.look_again()
@@ -82,14 +84,15 @@ def _run(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) 
     _finish(sweep, base, options)
     if not options.budgets:
         return None
-    selection = select_and_check(sweep, bench, options, device)
+    selection = select_and_check(sweep, job.bench, options, job.state.name)
     sweep.correct_drift()
     _finish(sweep, base, options)
     return selection
 
 
-def _climb(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) -> Ladder | None:
+def _climb(sweep: Sweep, job: Job, base: Base) -> Ladder | None:
     """Measure near each rung of a ladder, find the ladder and check it."""
+    options = job.options
     if not options.ladder:
         return None
 
@@ -102,10 +105,10 @@ def _climb(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str
             measure_near_rungs(sweep, options, refresh=refresh)
     except KeyboardInterrupt:
         sweep.interrupted = True
-    return climb_and_check(sweep, bench, options, device, refresh=refresh)
+    return climb_and_check(sweep, job.bench, options, job.state.name, refresh=refresh)
 
 
-def _measure(sweep: Sweep, options: Options) -> None:
+def _measure(sweep: Sweep, knobs: KnobsReply, known: Base, options: Options) -> None:
     base = sweep.measure_base()
     if options.budgets or options.ladder:
         base = sweep.measure(base, seed=1, samples=samples_wanted(options.budgets))
@@ -115,9 +118,15 @@ def _measure(sweep: Sweep, options: Options) -> None:
     fresh = [
         v for strategy in options.strategies for v in sweep.resolve(strategy, options.multipliers)
     ]
+    if options.space == "grid":
+        fresh += grid_variants(sweep, knobs, options)
+    sweep.kept_free = STAGE_PROCESSES if options.space == "stages" else 0
     sweep.measure_all(sweep.worth_measuring(fresh))
     if options.budgets:
         sweep.fill_budgets()
+    if options.space == "stages":
+        sweep.kept_free = 0
+        search_stages(sweep, knobs, options, accuracy_reach(base, known, options))
 
 
 def _base_failed(sweep: Sweep, base: Variant) -> ModelError:

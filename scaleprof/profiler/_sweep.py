@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from ..errors import ModelError, ScaleprofError
 from ..jobs import (
@@ -14,7 +15,7 @@ from ..jobs import (
     ScaleReply,
     ScaleRequest,
 )
-from ..records import Variant, replace
+from ..records import Record, Variant, replace
 from ..selection import Budget, Limit, meets, quantity, rank, resolve_limits
 from ..timing import Drift
 from ..workers import Failure, failure_error
@@ -25,6 +26,7 @@ from ._options import Options
 from ._predict import with_predictions
 
 Progress = Callable[[str], None]
+Reply = TypeVar("Reply")
 
 # processes between two of the sentinel
 SENTINEL_EVERY = 6
@@ -56,6 +58,9 @@ class Sweep:
         bench: Measurements.
         progress: Called with a line for every step.
         device_name: Name of the device, whose data sheet predictions start from.
+
+    Attributes:
+        kept_free: Processes that `measure_all` leaves time for besides those of the check.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class Sweep:
         self.notes: list[str] = []
         self.interrupted = False
         self.kept_for_ladder = PROCESSES_OF_RUNG * len(options.ladder)
+        self.kept_free = 0
         self.drift = Drift()
         self._random = random.Random(0)
         self.model = model
@@ -82,7 +88,7 @@ class Sweep:
         self._crew = crew
         self._bench = bench
         self._progress = progress
-        self._device_name = device_name
+        self.device_name = device_name
         # the base is every strategy at multiplier 1
         base = self._planned([knobs.base])
         if not base:
@@ -93,6 +99,12 @@ class Sweep:
     def base(self) -> Variant:
         """The base, as far as it is measured."""
         return self.variants["base"]
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether memory is the static plan, as it is on a CPU."""
+        measured = self.base.measurement
+        return measured is None or measured.peak_bytes_source == "planned"
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -113,14 +125,29 @@ class Sweep:
             axes=self._options.axes,
             dtype=self._options.dtype,
         )
-        files = self._knobs.sources
-        outcome = self._crew.probe(SCALE, request, ScaleReply, lambda _: files)
-        if isinstance(outcome, Failure):
-            self.skipped.append(f"strategy {strategy}: {outcome.reason}")
-            return []
-        self._skip(outcome.reply.skipped)
-        found = self._planned(outcome.reply.variants)
+        return self.join(SCALE, request, strategy)
+
+    def join(self, job: str, request: Record, strategy: str) -> list[Variant]:
+        """Add the variants that a job resolves for a strategy; return those that are new."""
+        reply = self.ask(job, request, ScaleReply, of=f"strategy {strategy}")
+        return [] if reply is None else self.take(reply.variants, reply.skipped, strategy)
+
+    def take(
+        self, variants: Sequence[Variant], skipped: Sequence[str], strategy: str
+    ) -> list[Variant]:
+        """Add variants that were resolved for a strategy; return those that are new."""
+        self._skip(skipped)
+        found = self._planned(variants)
         return [v for variant in found if (v := self._add(variant, strategy))]
+
+    def ask(self, job: str, request: Record, reply: type[Reply], *, of: str) -> Reply | None:
+        """Run a job that touches no device; None if it fails, and then say so in `skipped`."""
+        files = self._knobs.sources
+        outcome = self._crew.probe(job, request, reply, lambda _: files)
+        if isinstance(outcome, Failure):
+            self.skipped.append(f"{of}: {outcome.reason}")
+            return None
+        return outcome.reply
 
     def _skip(self, why: Iterable[str]) -> None:
         self.skipped += [text for text in why if text not in self.skipped]
@@ -219,8 +246,14 @@ class Sweep:
             self._measured(variant)
 
     @property
+    def has_time(self) -> bool:
+        """Whether one more variant can be measured before the time limit."""
+        return self._bench.has_time_for(1 + self._reserve)
+
+    @property
     def _reserve(self) -> int:
-        return (CHECK_PROCESSES if self._options.budgets else 0) + self.kept_for_ladder
+        kept = self.kept_free + self.kept_for_ladder
+        return kept + (CHECK_PROCESSES if self._options.budgets else 0)
 
     def _note_time(self) -> None:
         text = "the time limit ended the sweep; variants marked ~ are predicted (--time-limit)"
@@ -229,11 +262,8 @@ class Sweep:
 
     def predict(self) -> None:
         """Predict every variant from the measured others."""
-        on_cpu = (
-            self.base.measurement is None or self.base.measurement.peak_bytes_source == "planned"
-        )
         variants = list(self.variants.values())
-        for variant in with_predictions(variants, on_cpu=on_cpu, device=self._device_name):
+        for variant in with_predictions(variants, on_cpu=self.on_cpu, device=self.device_name):
             self._keep(variant)
 
     def worth_measuring(self, variants: Sequence[Variant]) -> list[Variant]:

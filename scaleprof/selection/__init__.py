@@ -29,3 +29,8 @@ from ._select import resolve_limits as resolve_limits
 from ._select import select_variant as select_variant
 from ._select import strategies_side_by_side as strategies_side_by_side
 from ._select import worth as worth
+from ._stages import COMPUTE as COMPUTE
+from ._stages import StageSolution as StageSolution
+from ._stages import StageSpace as StageSpace
+from ._stages import solve_stages as solve_stages
+from ._stages import stage_solutions as stage_solutions

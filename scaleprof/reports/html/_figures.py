@@ -24,6 +24,8 @@ Json = dict[str, Any]
 # the eight strategies, told apart by colour and by symbol
 COLOURS = ("#4e79a7", "#f28e2b", "#e15759", "#3a9d97", "#59a14f", "#b8860b", "#b07aa1", "#9c755f")
 _SYMBOLS = ("circle", "square", "triangle-up", "triangle-down", "cross", "x", "pentagon", "hexagon")
+# other spaces, whose variants lie on no line
+_SPACES = {"grid": ("#79706e", "diamond"), "stages": ("#d37295", "star")}
 _CALL_WIDTH = 56
 _CALL_LINES = 6
 _SHOWN_STAGES = 14
@@ -45,7 +47,14 @@ def front_figure(report: Report) -> Json:
     drawn = picture(report)
     traces = [
         *_band(drawn.front, "@band", legend="front"),
-        *(_strategy(drawn, strategy, i) for i, strategy in enumerate(STRATEGIES)),
+        *(
+            _strategy(drawn, strategy, COLOURS[i], _SYMBOLS[i])
+            for i, strategy in enumerate(STRATEGIES)
+        ),
+        *(
+            _strategy(drawn, space, colour, symbol) | {"mode": "markers"}
+            for space, (colour, symbol) in _SPACES.items()
+        ),
         _front(drawn.front, "front", "@ink"),
         *_marked(report, drawn),
     ]
@@ -73,16 +82,15 @@ def fronts_figure(reports: Sequence[Report]) -> Json:
     return {"data": traces, "layout": layout, "kind": "front", "reports": owners}
 
 
-def _strategy(drawn: Picture, strategy: str, number: int) -> Json:
+def _strategy(drawn: Picture, strategy: str, colour: str, symbol: str) -> Json:
     points = drawn.of_strategy(strategy)
-    symbol = _SYMBOLS[number]
     return _points(points) | {
         "mode": "lines+markers",
         "name": strategy,
-        "line": {"width": 1.2, "color": COLOURS[number]},
+        "line": {"width": 1.2, "color": colour},
         "marker": {
             "size": 8,
-            "color": COLOURS[number],
+            "color": colour,
             "symbol": [symbol if point.measured else f"{symbol}-open" for point in points],
         },
     }
