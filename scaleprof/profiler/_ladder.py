@@ -231,8 +231,10 @@ def _known(bounds: Bounds, place: int, variant: Variant) -> Rung:
 
 def _with_check(known: Rung, check: _Checked) -> Rung:
     held, before = check.held, check.known
-    # the check may have been of a tighter rung, with another limit of latency
-    own = changed(known.budgets[-1], value=held.outcomes[-1].value, met=held.outcomes[-1].met)
+    own = held.outcomes[-1]
+    if own.text != known.budgets[-1].text:
+        # the check was of a tighter rung, with another limit of latency
+        own = changed(known.budgets[-1], value=own.value, met=own.met)
     outcomes = (*held.outcomes[:-1], own)
     return changed(
         known,
