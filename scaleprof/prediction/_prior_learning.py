@@ -31,6 +31,7 @@ START = FloorPrior(
     weights={"plain": 0.3, "strong": 0.4, "mobile": 0.1, "extra": 0.2},
     residual=0.0275,
     residual_spread=0.9,
+    thinness_sd=1.0,
 )
 ITERATIONS = 10
 # A regime with this many families keeps half of its own mean; the rest is drawn to the middle.

@@ -102,21 +102,23 @@ class Components:
 
 
 PUBLISHED_PRIOR = FloorPrior(
-    mean=(2.752, -0.688, 2.042),  # 15.7 %, 0.50, 7.7 %
-    sd=(0.085, 0.219, 0.347),
-    correlation=(0.661, -0.455, -0.060),
+    mean=(2.754, -0.677, 2.050),  # 15.7 %, 0.51, 7.8 %
+    sd=(0.078, 0.207, 0.330),
+    correlation=(0.592, -0.438, -0.050),
     shifts=MappingProxyType(
         {
-            "plain": (0.116, -0.025, 0.270),
-            "strong": (-0.013, 0.061, -0.036),
-            "mobile": (0.002, -0.194, -0.045),
-            "extra": (-0.167, -0.058, 0.247),
+            "plain": (0.123, -0.035, 0.256),
+            "strong": (-0.022, 0.068, -0.010),
+            "mobile": (0.012, -0.210, -0.044),
+            "extra": (-0.165, -0.021, 0.262),
         }
     ),
     weights=MappingProxyType({"plain": 0.3, "strong": 0.4, "mobile": 0.1, "extra": 0.2}),
     residual=0.0275,
     residual_spread=0.9,
-    transformer=(-0.026, 0.152, 0.273),
+    transformer=(-0.019, 0.129, 0.251),
+    thinness=MappingProxyType({"plain": 0.301, "strong": 0.109, "mobile": 0.022, "extra": 0.187}),
+    thinness_sd=0.430,
 )
 
 # Any metric of any data: a floor at 0.7 and a falling part of 0.3 of the best anchor's error,

@@ -53,7 +53,8 @@ def thinness(query: AccuracyQuery, references: Sequence[AccuracyQuery]) -> float
     """Return by how much ln (MACs per parameter) exceeds that of the references on average.
 
     With coefficient k a net is worth C^(1-k) P^k of compute: of two nets of equal MACs the one
-    with more parameters is the more accurate. 0 where a parameter count is missing.
+    with more parameters is the more accurate. 0 where a parameter count is missing, and where
+    factors say how a recipe differs: what they explain is not counted twice.
 
     Examples:
         >>> small, wide = (AccuracyQuery(gmacs=1.0, params_m=p) for p in (4.0, 8.0))
@@ -61,7 +62,8 @@ def thinness(query: AccuracyQuery, references: Sequence[AccuracyQuery]) -> float
         -0.69
     """
     known = [r.gmacs / r.params_m for r in references if r.params_m]
-    if not query.params_m or len(known) < len(references) or not known:
+    explained = any((q.depth, q.width, q.tokens) != (1.0, 1.0, 1.0) for q in (query, *references))
+    if explained or not query.params_m or not known or len(known) < len(references):
         return 0.0
     typical = sum(map(math.log, known)) / len(known)
     return math.log(query.gmacs / query.params_m) - typical
