@@ -18,7 +18,7 @@ from ._accuracy_support import (
     single_anchor_doubt,
     widenings,
 )
-from ._recipe_shape import kernel_gain, shape_coordinates, shape_features
+from ._recipe_shape import kernel_gain, shape_coordinates, shape_features, thinness
 from ._stage_shape import uneven_loss, uneven_refusal
 
 if TYPE_CHECKING:
@@ -254,7 +254,9 @@ def places_of(queries: Sequence[AccuracyQuery], references: Sequence[AccuracyQue
     gmacs = [credited_gmacs(query, references) for query in queries]
     return Points(
         log_compute=np.log(gmacs) - [uneven_loss(query.stages) for query in queries],
-        features=np.array([shape_features(query) for query in queries]).reshape(-1, 2),
+        features=np.array(
+            [(*shape_features(query), thinness(query, references)) for query in queries]
+        ).reshape(-1, 3),
         coordinates=np.array([shape_coordinates(query) for query in queries]).reshape(-1, 2),
     )
 

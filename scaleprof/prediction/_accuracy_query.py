@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from ..records import StageFactors
 
@@ -19,6 +19,8 @@ class AccuracyQuery:
         patch_size: Factor of the patch's side.
         kernel_size: Factor of the kernel's side.
         stages: How each stage was scaled; empty where all were scaled alike.
+        params_m: Parameters in units of 1e6, None if unknown. Two queries that differ in this
+            alone are equal: it says more about a variant, not which variant it is.
 
     Raises:
         ValueError: If a factor is not a positive number.
@@ -31,12 +33,13 @@ class AccuracyQuery:
     patch_size: float = 1.0
     kernel_size: float = 1.0
     stages: tuple[StageFactors, ...] = ()
+    params_m: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "stages" and not (math.isfinite(value) and value > 0):
-                raise ValueError(f"`{field.name}` must be a positive number, got {value}")
+        for name in (entry.name for entry in fields(self) if entry.name != "stages"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"`{name}` must be a positive number, got {value}")
 
     @property
     def tokens(self) -> float:
@@ -61,6 +64,7 @@ class TrainedModel:
         resolution: Factor of the input's side.
         patch_size: Factor of the patch's side.
         kernel_size: Factor of the kernel's side.
+        params_m: Parameters in units of 1e6, None if unknown.
     """
 
     gmacs: float
@@ -70,6 +74,7 @@ class TrainedModel:
     resolution: float = 1.0
     patch_size: float = 1.0
     kernel_size: float = 1.0
+    params_m: float | None = None
 
     @property
     def query(self) -> AccuracyQuery:
@@ -81,6 +86,7 @@ class TrainedModel:
             resolution=self.resolution,
             patch_size=self.patch_size,
             kernel_size=self.kernel_size,
+            params_m=self.params_m,
         )
 
 

@@ -36,7 +36,7 @@ class Points:
 
     Attributes:
         log_compute: ln GMACs, [points].
-        features: Shape features u, [points, 2].
+        features: Shape features u, [points, 3].
         coordinates: Shape coordinates v, [points, 2].
     """
 
@@ -52,8 +52,8 @@ class FloorPosterior:
     Attributes:
         components: The prior mixture.
         points: Anchors.
-        theta: Parameters at the mode, [components, 5].
-        covariance: Of the parameters, [components, 5, 5].
+        theta: Parameters at the mode, [components, 6].
+        covariance: Of the parameters, [components, 6, 6].
         weight: Posterior probability of each component, [components].
     """
 
@@ -167,7 +167,7 @@ def _halved(loss: "Callable[[Array], Array]", theta: "Array", step: "Array") -> 
 
 
 def _curve(theta: "Array", origin: "Array", points: Points) -> tuple["Array", "Array"]:
-    """Return ln f and its derivatives by the parameters, [c, n] and [c, n, 5]."""
+    """Return ln f and its derivatives by the parameters, [c, n] and [c, n, 6]."""
     floor, slope, fall = (np.exp(theta[:, i, None]) for i in range(3))
     x = points.log_compute - theta[:, 3:] @ points.features.T - origin[:, None]
     exponent = np.clip(-slope * x, -_EXPONENT_LIMIT, _EXPONENT_LIMIT)

@@ -31,6 +31,7 @@ START = FloorPrior(
     weights={"plain": 0.3, "strong": 0.4, "mobile": 0.1, "extra": 0.2},
     residual=0.0275,
     residual_spread=0.9,
+    thinness_sd=1.0,
 )
 ITERATIONS = 10
 # A regime with this many families keeps half of its own mean; the rest is drawn to the middle.
@@ -38,6 +39,9 @@ SHRINKAGE_FAMILIES = 3.0
 # A family's most probable floor lies below its mean one, since nothing but the prior stops it from
 # falling; the lift was chosen on families, see the benchmark of this law.
 FLOOR_LIFT = 0.05
+# ln E, ln b, ln A and thinness among the parameters of a curve; the other two shape coefficients
+# come from grids.
+LEARNED = (0, 1, 2, 5)
 # Degrees of freedom of the Student distribution that families are taken to come from.
 TAIL_DEGREES = 4.0
 
@@ -61,6 +65,8 @@ class FamilyRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Moments:
+    """What a family says about (ln E, ln b, ln A, thinness)."""
+
     theta: "Array"
     covariance: "Array"
 
@@ -87,9 +93,9 @@ def _posterior_moments(prior: FloorPrior, family: FamilyRecord) -> _Moments:
     components = regime_components(prior, {family.regime: 1.0}, transformer=family.transformer)
     scale = metric_scale("top1_percent")
     posterior = fit_posterior(components, *anchor_arrays(family.points, scale))
-    weight, theta = posterior.weight, posterior.theta[:, :3]
+    weight, theta = posterior.weight, posterior.theta[:, LEARNED]
     centre = weight @ theta
-    inside = np.einsum("c,cij->ij", weight, posterior.covariance[:, :3, :3])
+    inside = np.einsum("c,cij->ij", weight, posterior.covariance[:, LEARNED][:, :, LEARNED])
     between = np.einsum("c,ci,cj->ij", weight, theta - centre, theta - centre)
     return _Moments(theta=centre, covariance=inside + between)
 
@@ -98,7 +104,7 @@ def _maximise(
     prior: FloorPrior, families: Sequence[FamilyRecord], moments: Sequence[_Moments]
 ) -> FloorPrior:
     """Take the population's moments from the families' posteriors."""
-    theta = np.array([m.theta for m in moments])
+    theta = np.array([m.theta[:3] for m in moments])
     weight = np.array([family.weight for family in families])
     weight = weight * _typicality(prior, families, moments)
     shifts, transformer = _shifts(prior, families, theta, weight)
@@ -106,12 +112,15 @@ def _maximise(
     rest = theta - np.array([prior.shift(f.regime, f.transformer) for f in families])
     mean = np.average(rest, axis=0, weights=weight)
     spread = (rest - mean)[:, :, None] * (rest - mean)[:, None, :]
-    inside = np.array([m.covariance for m in moments])
+    inside = np.array([m.covariance[:3, :3] for m in moments])
     covariance = np.average(spread + inside, axis=0, weights=weight)
     sd = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(sd, sd)
+    thinness, thinness_sd = _thinness(families, moments, weight)
     return replace(
         prior,
+        thinness=thinness,
+        thinness_sd=thinness_sd,
         mean=tuple(mean),
         sd=tuple(sd),
         correlation=(correlation[0, 1], correlation[0, 2], correlation[1, 2]),
@@ -124,9 +133,9 @@ def _typicality(
     """Weigh families as a Student distribution does, so that a few odd designs do not lead."""
     inverse = np.linalg.inv(prior.covariance())
     shifts = np.array([prior.shift(f.regime, f.transformer) for f in families])
-    offset = np.array([m.theta for m in moments]) - prior.mean - shifts
+    offset = np.array([m.theta[:3] for m in moments]) - prior.mean - shifts
     distance = np.einsum("fi,ij,fj->f", offset, inverse, offset)
-    distance += np.einsum("ij,fji->f", inverse, np.array([m.covariance for m in moments]))
+    distance += np.einsum("ij,fji->f", inverse, np.array([m.covariance[:3, :3] for m in moments]))
     return np.asarray((TAIL_DEGREES + 3.0) / (TAIL_DEGREES + distance))
 
 
@@ -143,6 +152,21 @@ def _shifts(
     }
     rest = offset - np.array([shifts[family.regime] for family in families])
     return shifts, _drawn_mean(rest, weight * attention)
+
+
+def _thinness(
+    families: Sequence[FamilyRecord], moments: Sequence[_Moments], weight: "Array"
+) -> tuple[dict[str, float], float]:
+    """Return the mean coefficient of each regime, drawn to that of all, and their common sd."""
+    value = np.array([m.theta[3] for m in moments])
+    centre = float(np.average(value, weights=weight))
+    means = {}
+    for regime in REGIMES:
+        own = weight * np.array([f.regime == regime for f in families])
+        means[regime] = centre + float(own @ (value - centre) / (own.sum() + SHRINKAGE_FAMILIES))
+    rest = value - np.array([means[f.regime] for f in families])
+    inside = np.array([m.covariance[3, 3] for m in moments])
+    return means, float(np.sqrt(np.average(rest**2 + inside, weights=weight)))
 
 
 def _drawn_mean(offset: "Array", weight: "Array") -> Triple:

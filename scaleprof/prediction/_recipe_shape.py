@@ -5,13 +5,15 @@ moves such a recipe to a smaller *effective* compute,
 
 .. math:: \ln C_\text{eff} = \ln C - \kappa_1 u_1 - \kappa_2 u_2,
 
-with the two features of `shape_features`; the coefficients have priors (`_priors.FloorPrior`).
+with the two features of `shape_features`, and :math:`- \kappa_3 u_3` for its `thinness`; the
+coefficients have priors (`_priors.FloorPrior`).
 
 The features measure a recipe against the base, which is balanced by definition. Tokens are the
 resolution axis: a patch size p at resolution r acts like r / p.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ._accuracy_query import AccuracyQuery
@@ -58,6 +60,27 @@ def shape_coordinates(query: AccuracyQuery) -> tuple[float, float]:
     """Return where a recipe lies across the balanced line; recipes far apart err independently."""
     width, tokens = math.log(query.width), math.log(query.tokens)
     return width - tokens, math.log(query.depth) - width - tokens
+
+
+def thinness(query: AccuracyQuery, references: Sequence[AccuracyQuery]) -> float:
+    """Return by how much ln (MACs per parameter) exceeds that of the references on average.
+
+    With coefficient k a net is worth C^(1-k) P^k of compute: of two nets of equal MACs the one
+    with more parameters is the more accurate. 0 where a parameter count is missing, and where
+    factors say how a recipe differs: what they explain is not counted twice.
+
+    Examples:
+        >>> small, wide = (AccuracyQuery(gmacs=1.0, params_m=p) for p in (4.0, 8.0))
+        >>> round(thinness(wide, [small]), 2)
+        -0.69
+    """
+    known = [r.gmacs / r.params_m for r in references if r.params_m]
+    queries = (query, *references)
+    explained = any(q.stages or (q.depth, q.width, q.tokens) != (1.0, 1.0, 1.0) for q in queries)
+    if explained or not query.params_m or not known or len(known) < len(references):
+        return 0.0
+    typical = sum(map(math.log, known)) / len(known)
+    return math.log(query.gmacs / query.params_m) - typical
 
 
 def kernel_gain(factor: float) -> float:

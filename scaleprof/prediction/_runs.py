@@ -260,6 +260,7 @@ def _trained(run: TrainedRun, reference: TrainedRun, gmacs: float) -> TrainedMod
         resolution=query.resolution,
         patch_size=query.patch_size,
         kernel_size=query.kernel_size,
+        params_m=query.params_m,
     )
 
 
@@ -281,7 +282,7 @@ def relative_query(run: TrainedRun, reference: TrainedRun, gmacs: float) -> Accu
         for column in ("width", "depth", "resolution", "patch_size", "kernel_size")
     }
     explained = AccuracyQuery(gmacs=1.0, **sizes).explained_compute
-    return AccuracyQuery(gmacs=run.gmacs or gmacs * explained, **sizes)
+    return AccuracyQuery(gmacs=run.gmacs or gmacs * explained, params_m=run.params_m, **sizes)
 
 
 def _describe(key: Key, fitted: FamilyLaw, members: Sequence[TrainedRun]) -> FittedFamily:

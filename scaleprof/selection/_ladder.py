@@ -6,7 +6,7 @@ sum of predicted accuracies is found by dynamic programming over the rungs: what
 variant on one rung depends on what is below it alone.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..errors import BudgetError
@@ -173,18 +173,32 @@ def climb(
                 if v.id not in missed and meets(v, bounds, batch=batch, confidence=confidence)
             ]
         )
-    chain = best_chain([[_step(v, axes, batch) for v in of_rung] for of_rung in held])
+    stages = max((len(v.recipe.stages) for v in ranked), default=0)
+    chain = best_chain([[_step(v, axes, stages, batch) for v in of_rung] for of_rung in held])
     return [None if place is None else held[number][place] for number, place in enumerate(chain)]
 
 
-def _step(variant: Variant, axes: Sequence[str], batch: int) -> Step:
+def _step(variant: Variant, axes: Sequence[str], stages: int, batch: int) -> Step:
     latency = quantity(variant, "latency", batch=batch)
     achieved = variant.recipe.achieved
+    whole = (
+        (1 / achieved.get(axis, 1.0)) if axis in _SHRINKING else achieved.get(axis, 1.0)
+        for axis in axes
+    )
     return Step(
         worth=worth(variant),
-        sizes=tuple(
-            (1 / achieved.get(axis, 1.0)) if axis in _SHRINKING else achieved.get(axis, 1.0)
-            for axis in axes
-        ),
+        sizes=(*whole, *_stage_sizes(variant, stages)),
         cost=latency.value if latency else 0.0,
     )
+
+
+def _stage_sizes(variant: Variant, stages: int) -> Iterator[float]:
+    """Factors of every stage; those of the model as a whole where all were scaled alike."""
+    recipe = variant.recipe
+    for stage in range(stages):
+        if recipe.stages:
+            yield recipe.stages[stage].depth
+            yield recipe.stages[stage].width
+        else:
+            yield recipe.achieved.get("depth", 1.0)
+            yield recipe.achieved.get("width", 1.0)

@@ -17,7 +17,7 @@ from scaleprof.prediction._accuracy_query import credited_gmacs
 from scaleprof.prediction._mixtures import lognormal_difference, mixture_quantile
 from scaleprof.prediction._prior_learning import FamilyRecord, learn_prior
 from scaleprof.prediction._priors import PUBLISHED_PRIOR, REGIMES, regime_weights
-from scaleprof.prediction._recipe_shape import kernel_gain, shape_features
+from scaleprof.prediction._recipe_shape import kernel_gain, shape_features, thinness
 
 # RegNetX under pycls's one plain recipe of 100 epochs (profiles/accuracy/imagenet.csv)
 REGNETX = [
@@ -66,7 +66,7 @@ def test_predictions_of_one_anchor_are_those_on_record():
     # a change here is a change of the law: say so in the changelog
     law = fit_accuracy_law([TrainedModel(gmacs=4.089, metric=76.13)], regime="plain")
     got = [law.predict(query(g)) for g in (2.0, 8.0, 16.0)]
-    assert [round(p.mean, 2) for p in got] == [73.61, 77.9, 79.2]
+    assert [round(p.mean, 2) for p in got] == [73.7, 77.84, 79.09]
     assert all(p.p05 < p.mean < p.p95 for p in got)
 
 
@@ -139,6 +139,32 @@ def test_balanced_scaling_has_no_penalty():
 def test_single_axis_penalties_are_those_of_the_docstring():
     # excess of depth alone: 0.58 * (1 - 0.27) * ln 4 = 0.587
     assert shape_features(query(4.0, depth=4.0))[1] == pytest.approx(0.587, abs=1e-3)
+
+
+def test_of_two_nets_of_equal_compute_the_one_with_more_parameters_is_better():
+    base = TrainedModel(gmacs=1.8, metric=71.8, params_m=11.7)
+    law = fit_accuracy_law([base], regime="plain")
+    mean, sd = law.gain(query(1.1, params_m=8.5), query(1.1, params_m=5.5))
+    # ResNet-18 with three quarters of the width against 12 layers of it: 70.0 against 66.4
+    assert mean > 0.3
+    assert sd > 0
+
+
+def test_parameters_that_not_all_anchors_have_say_nothing():
+    anchors = [query(1.0, params_m=4.0), query(2.0)]
+    assert thinness(query(4.0, params_m=1.0), anchors) == 0.0
+    assert thinness(query(4.0), anchors[:1]) == 0.0
+
+
+def test_parameters_count_only_where_no_factor_explains_the_recipe():
+    base = query(1.0, params_m=4.0)
+    assert thinness(query(4.0, params_m=4.0), [base]) == pytest.approx(math.log(4.0))
+    assert thinness(query(4.0, params_m=4.0, resolution=2.0), [base]) == 0.0
+
+
+def test_a_net_grown_like_its_anchors_is_not_thinner():
+    anchors = [query(1.0, params_m=4.0), query(2.0, params_m=8.0)]
+    assert thinness(query(8.0, params_m=32.0), anchors) == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("axis", [{"depth": 4.0}, {"width": 2.0}, {"resolution": 2.0}])
@@ -433,3 +459,19 @@ def test_the_prior_is_learned_back_from_families_drawn_from_it():
     learned = learn_prior(families)
     got = learned.mean + learned.shift("strong", transformer=False)
     assert got == pytest.approx(mean, abs=0.15)
+
+
+def test_the_worth_of_parameters_is_learned_back():
+    rng = np.random.default_rng(0)
+    worth = 0.5
+    families = []
+    for _ in range(40):
+        compute, params = np.geomspace(0.3, 20.0, 8), np.geomspace(3.0, 200.0, 8)
+        params = params * np.exp(rng.normal(0, 0.5, 8))
+        thin = np.log(compute / params) - np.log(compute / params).mean()
+        effective = compute * np.exp(-worth * thin)
+        error = 15 + 8 * effective ** -rng.uniform(0.4, 0.6)
+        rows = zip(compute, 100 - error, params, strict=True)
+        points = [TrainedModel(gmacs=c, metric=m, params_m=p) for c, m, p in rows]
+        families.append(FamilyRecord(points=points, regime="plain"))
+    assert learn_prior(families).thinness["plain"] == pytest.approx(worth, abs=0.05)

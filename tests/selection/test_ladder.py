@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleprof.errors import BudgetError
-from scaleprof.records import replace
+from scaleprof.records import StageFactors, replace
 from scaleprof.selection import climb, parse_ladder, resolve_limits
 from scaleprof.selection._ladder import Step, best_chain, fits_above
 
@@ -118,3 +118,18 @@ def test_a_bad_rung_is_refused_in_one_line(texts, message):
     with pytest.raises(BudgetError, match=message) as caught:
         parse_ladder(texts)
     assert "\n" not in str(caught.value)
+
+
+def test_no_stage_shrinks_where_the_model_as_a_whole_does_not():
+    def staged(identifier, latency_s, top1, *depths):
+        found = scaled(identifier, latency_s, top1, depth=sum(depths) / len(depths))
+        stages = tuple(StageFactors(share=0.5, blocks=2, depth=d, width=1.0) for d in depths)
+        return replace(found, recipe=replace(found.recipe, stages=stages))
+
+    base = scaled("base", 1.0, 70.0)
+    # twice as deep on average, but its first stage lost blocks
+    moved = staged("moved", 2.0, 74.0, 0.5, 3.5)
+    grown = staged("grown", 2.0, 73.0, 1.5, 2.0)
+    rungs = resolve_limits(parse_ladder(["1.2x", "3x"]), base, batch=1)
+    chain = climb([base, moved, grown], (), rungs, batch=1, confidence=0.5)
+    assert [v.id for v in chain if v] == ["base", "grown"]
