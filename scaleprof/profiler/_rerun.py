@@ -1,0 +1,278 @@
+"""Measure again what a report was recorded of, as far as a check needs it.
+
+A report may come from anywhere. Nothing that it names is imported or called: what is built is the
+model that the user names, and a variant of it is found anew from its strategy and multiplier, as a
+profile finds it. What a report says of calls and costs is only compared with what was found.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import msgspec
+
+from ..errors import InputError, ReportError
+from ..records import Check, Cost, InputSpec, Measurement, Recipe, Report, Variant, replace
+from ..reports import check_writable, write_json
+from ..reports.comparison import Judged, Named, differences, judge
+from ..scaling import STRATEGIES
+from ._base import refuse_failure
+from ._context import context_of
+from ._decide import LOOKS, decide
+from ._job import Job, job_of
+from ._options import AXES, MAX_MULTIPLIER, SEARCHED, Options, check_options
+from ._sweep import Progress, Sweep
+
+# what two counts of the same code have in common; not every variant is counted by module
+_COUNTED = (
+    "graph", "inputs", "params", "weight_bytes", "macs", "activations", "activation_bytes",
+    "traffic_bytes", "peak_bytes", "operators",
+)  # fmt: skip
+
+
+def check_and_measure(
+    reports: Sequence[Named],
+    baselines: Sequence[Named],
+    rules: Mapping[str, Any],
+    *,
+    model: str,
+    time_limit_s: float,
+    output: str | None,
+    progress: Progress,
+) -> Check:
+    """Judge a report, and measure its model again where a line of the check is undecided.
+
+    Args:
+        reports: The report, alone.
+        baselines: What it is held against.
+        rules: Gates, budgets and the like, as `scaleprof.reports.comparison.judge` takes them.
+        model: The model, as the user names it.
+        time_limit_s: Time for measuring.
+        output: Path to write the report to with what was added; None for nowhere.
+        progress: Called with a line for every step.
+
+    Raises:
+        ReportError: If the report is of another model, of other code, or of other conditions.
+        ScaleprofError: If the model or the device is not as it should be.
+    """
+    if len(reports) != 1:
+        raise InputError(
+            f"one report at a time can be measured again, got {len(reports)}",
+            hint="check them one by one",
+        )
+    (now,) = reports
+
+    def judged(report: Report) -> Judged:
+        return judge([Named(name=now.name, report=report)], baselines, looks=LOOKS, **rules)
+
+    check_writable(output)
+    again = Again(
+        now,
+        model,
+        time_limit_s=time_limit_s,
+        allow_different=rules["allow_different"],
+        progress=progress,
+    )
+    with again:
+        decided = decide(now.report, judged, again.measure)
+    if output is not None:
+        write_json(decided.report, output)
+    notes = (*decided.check.notes, *again.notes, *_same_code(decided.check, now, baselines))
+    different = (*decided.check.differences, *again.differences)
+    return replace(decided.check, notes=notes, differences=different)
+
+
+class Again:
+    """A job that begins when it is first needed; use it as a context manager.
+
+    Args:
+        now: The report.
+        model: The model, as the user names it.
+        time_limit_s: Time for the job.
+        allow_different: Whether to measure under other conditions than those of the report.
+        progress: Called with a line for every step.
+
+    Raises:
+        ReportError: If the report is of another model.
+        InputError: If its conditions make no sense.
+    """
+
+    def __init__(
+        self,
+        now: Named,
+        model: str,
+        *,
+        time_limit_s: float,
+        allow_different: bool,
+        progress: Progress,
+    ) -> None:
+        if model.strip() != now.report.base.model:
+            raise ReportError(
+                f"`{now.name}` is of model `{now.report.base.model}`, not of `{model}`, which is "
+                "to be measured again",
+                hint="name the model that was recorded, exactly as it was named then",
+            )
+        self._now = now
+        self._allow_different = allow_different
+        self._options = _options(now.report, time_limit_s)
+        self._progress = progress
+        self._stack = ExitStack()
+        self._begun: tuple[Job, Sweep] | None = None
+        self._random = random.Random(0)
+        self._known: set[str] = set()
+        self.notes: list[str] = []
+        self.differences: tuple[str, ...] = ()
+
+    def __enter__(self) -> "Again":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def measure(self, wanted: Mapping[str, int]) -> dict[str, Measurement]:
+        """Measure variants in so many more processes each, in turn, as far as there is time.
+
+        Returns:
+            All that this job measured so far, by variant.
+
+        Raises:
+            ReportError: If the code is not what the report was recorded of.
+            ModelError: If a variant cannot be measured.
+        """
+        job, sweep = self._begun or self._begin()
+        for name in wanted:
+            self._find(sweep, name)
+        turns = [
+            (turn, self._random.random(), name) for name in wanted for turn in range(wanted[name])
+        ]
+        for done, (_, _, name) in enumerate(sorted(turns)):
+            if job.bench.processes and not job.bench.has_time_for(1):
+                self.notes.append(
+                    f"the time limit ended it after {done} of {len(turns)} more processes"
+                )
+                break
+            refuse_failure(sweep, sweep.measure(sweep.variants[name], seed=job.bench.processes))
+        measured = {name: sweep.variants[name].measurement for name in self._known}
+        return {name: known for name, known in measured.items() if known is not None}
+
+    def _begin(self) -> tuple[Job, Sweep]:
+        model = self._now.report.base.model
+        job = self._stack.enter_context(
+            job_of(model, self._options, fresh=True, progress=self._progress)
+        )
+        self._hold_conditions(job)
+        self._begun = job, job.sweep()
+        self._find(self._begun[1], "base")
+        return self._begun
+
+    def _hold_conditions(self, job: Job) -> None:
+        """Refuse another device, other versions or other settings than those of the report."""
+        here = replace(
+            self._now.report, context=context_of(job.state, job.options, job.started, 0.0)
+        )
+        found = differences(self._now.report, here)
+        if found and not self._allow_different:
+            raise ReportError(
+                f"`{self._now.name}` was not recorded under the conditions of here and now: "
+                f"{'; '.join(found)}",
+                hint="measure where it was recorded, or pass --allow-different",
+            )
+        self.differences = tuple(f"measured again with {difference}" for difference in found)
+
+    def _find(self, sweep: Sweep, name: str) -> None:
+        """Find a variant anew, and refuse it unless it is what the report was recorded of."""
+        if name in self._known:
+            return
+        recorded = self._now.report.variant(name)
+        recipe = recorded.recipe
+        if name != "base" and 1 / MAX_MULTIPLIER <= recipe.multiplier <= MAX_MULTIPLIER:
+            # kernel sizes around the base come with any strategy
+            strategy = recipe.strategy if recipe.strategy in STRATEGIES else "w"
+            sweep.resolve(strategy, [recipe.multiplier])
+        found = sweep.variants.get(name)
+        changed = ["all: it is not found"] if found is None else _changed(recorded, found)
+        if changed:
+            what = ", ".join(changed)
+            raise ReportError(
+                f"the code of `{self._now.report.base.model}` has changed since "
+                f"`{self._now.name}` was recorded: of variant `{name}` differs {what}",
+                hint="record the report anew, with the code that is here",
+            )
+        self._known.add(name)
+
+
+def _options(report: Report, time_limit_s: float) -> Options:
+    """Return the conditions that a report says it was recorded under."""
+    context, device = report.context, report.context.device
+    kernels_moved = any("kernel_size" in variant.recipe.achieved for variant in report.variants)
+    options = Options(
+        device=device.type if device.index is None else f"{device.type}:{device.index}",
+        axes=(*AXES, *SEARCHED) if kernels_moved else AXES,
+        dtype=context.dtype,
+        batch=context.batch,
+        layout=context.layout,
+        mode=context.mode,
+        step=context.step,
+        kernels=context.kernels,
+        inputs=tuple(_as_text(s, context.dtype) for s in report.variant("base").cost.inputs),
+        time_limit_s=time_limit_s,
+    )
+    check_options(options)
+    return options
+
+
+def _as_text(spec: InputSpec, dtype: str) -> str:
+    """Return an input as users write it, which is then read with as much suspicion."""
+    name = f"{spec.name}=" if spec.name else ""
+    kind = "" if spec.dtype in ("float32", dtype) else f"{spec.dtype}:"
+    high = "" if spec.high is None else f"<{spec.high}"
+    return f"{name}{kind}{'x'.join(map(str, spec.shape[1:]))}{high}"
+
+
+def _changed(recorded: Variant, found: Variant) -> list[str]:
+    """Say in what a variant of a report differs from what its code gives now."""
+    then, now = recorded.cost, found.cost
+    names = [name for name in _COUNTED if _value(then, name) not in (None, _value(now, name))]
+    changed = [name.replace("_", " ") for name in names]
+    if _call(recorded.recipe) != _call(found.recipe):
+        changed.append("constructor call")
+    return changed
+
+
+def _value(cost: Cost, name: str) -> object:
+    value: object = getattr(cost, name)
+    return value
+
+
+def _call(recipe: Recipe) -> bytes:
+    """A recipe's call as a report would hold it."""
+    return msgspec.json.encode(
+        (recipe.target, recipe.arguments, sorted(recipe.callables)), order="sorted"
+    )
+
+
+def _same_code(check: Check, now: Named, baselines: Sequence[Named]) -> list[str]:
+    """Say which variants are of the same code in both reports: only the machine sets them apart."""
+    if len(baselines) != 1:
+        return []
+    gated = dict.fromkeys(line.variant for line in check.lines if line.kind == "gate")
+    (baseline,) = baselines
+    return [
+        f"the graph of `{name}` is the same in both reports{_same_commit(now, baseline)}"
+        for name in gated
+        if _graph(now, name) is not None and _graph(now, name) == _graph(baseline, name)
+    ]
+
+
+def _graph(named: Named, variant: str) -> str | None:
+    graphs = [found.cost.graph for found in named.report.variants if found.id == variant]
+    return graphs[0] if graphs else None
+
+
+def _same_commit(now: Named, baseline: Named) -> str:
+    commits = {named.report.context.git_commit for named in (now, baseline)}
+    commit = commits.pop()
+    if commits or commit is None or commit.endswith("+"):
+        return ": if its code is too, only the machine sets them apart"
+    return f", and so is the commit, {commit[:12]}: only the machine sets them apart"
