@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..records import Check
 
 _OFF = "off"
+_INDENT = 6 * " "
 _STATUS = {"pass": 0, "fail": 1, "inconclusive": 3}
 
 
@@ -138,7 +139,19 @@ def _write(
 
         write_text(check_junit(checked), junit)
     if "-" not in (json, markdown, junit) and not silent:
-        write_text(check_text(checked), "-")
+        write_text(_fitted(check_text(checked)), "-")
+
+
+def _fitted(text: str) -> str:
+    """Break lines between words for a person at a terminal; a log keeps them whole."""
+    if not sys.stdout.isatty():
+        return text
+    import shutil
+    import textwrap
+
+    width = shutil.get_terminal_size().columns
+    lines = (textwrap.wrap(line, width, subsequent_indent=_INDENT) for line in text.splitlines())
+    return "".join(f"{chr(10).join(broken)}\n" for broken in lines)
 
 
 def _tell_github(checked: "Check") -> None:

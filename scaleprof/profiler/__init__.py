@@ -400,7 +400,9 @@ def check(
     }
     if rerun is None:
         if rerun_output is not None:
-            raise InputError("`rerun_output` is written by a rerun", hint="name the model: rerun")
+            raise InputError(
+                "`rerun_output` is written by a rerun", hint="name the model: --rerun MODEL"
+            )
         return judge(held, against, **rules).check
     from ._rerun import check_and_measure
 

@@ -11,12 +11,11 @@ _CONFIDENCE = 0.95
 
 def is_usable(measurement: Measurement | None) -> bool:
     """Tell whether a measurement holds latencies that nothing disturbed."""
-    return (
-        measurement is not None
-        and measurement.status == "ok"
-        and measurement.latency_s is not None
-        and not (measurement.contended or measurement.throttled)
-    )
+    if measurement is None or measurement.latency_s is None or measurement.status != "ok":
+        return False
+    latency = measurement.latency_s
+    whole = all(latency.processes) and sum(latency.processes) == len(latency.samples) > 0
+    return whole and not (measurement.contended or measurement.throttled)
 
 
 def shift(recorded: LatencyMeasurement, added: LatencyMeasurement) -> float | None:

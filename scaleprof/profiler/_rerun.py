@@ -115,13 +115,13 @@ class Again:
             )
         self._now = now
         self._allow_different = allow_different
-        self._options = _options(now.report, time_limit_s)
+        self._options = options_of(now.report, time_limit_s)
         self._progress = progress
         self._stack = ExitStack()
         self._begun: tuple[Job, Sweep] | None = None
         self._random = random.Random(0)
         self._known: set[str] = set()
-        self.notes: list[str] = []
+        self._ended: str | None = None
         self.differences: tuple[str, ...] = ()
 
     def __enter__(self) -> "Again":
@@ -129,6 +129,11 @@ class Again:
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What ended it before all that was wanted was measured."""
+        return (self._ended,) if self._ended else ()
 
     def measure(self, wanted: Mapping[str, int]) -> dict[str, Measurement]:
         """Measure variants in so many more processes each, in turn, as far as there is time.
@@ -143,18 +148,33 @@ class Again:
         job, sweep = self._begun or self._begin()
         for name in wanted:
             self._find(sweep, name)
+        for name in self._turns(wanted):
+            self._ended = self._ended or self._limit(job)
+            if self._ended:
+                break
+            try:
+                measured = sweep.measure(sweep.variants[name], seed=job.bench.processes)
+            except KeyboardInterrupt:
+                # what was measured before still counts
+                self._ended = f"it was interrupted after {job.bench.processes} more processes"
+            else:
+                refuse_failure(sweep, measured)
+        all_ = {name: sweep.variants[name].measurement for name in self._known}
+        return {name: known for name, known in all_.items() if known is not None}
+
+    def _turns(self, wanted: Mapping[str, int]) -> list[str]:
+        """Variants in turn, in random order within each: what the machine does hits all alike."""
         turns = [
             (turn, self._random.random(), name) for name in wanted for turn in range(wanted[name])
         ]
-        for done, (_, _, name) in enumerate(sorted(turns)):
-            if job.bench.processes and not job.bench.has_time_for(1):
-                self.notes.append(
-                    f"the time limit ended it after {done} of {len(turns)} more processes"
-                )
-                break
-            refuse_failure(sweep, sweep.measure(sweep.variants[name], seed=job.bench.processes))
-        measured = {name: sweep.variants[name].measurement for name in self._known}
-        return {name: known for name, known in measured.items() if known is not None}
+        return [name for _, _, name in sorted(turns)]
+
+    def _limit(self, job: Job) -> str | None:
+        done = job.bench.processes
+        if not done or job.bench.has_time_for(1):
+            return None
+        limit = self._options.time_limit_s
+        return f"the time limit, {limit:g} s, ended it after {done} more processes (--time-limit)"
 
     def _begin(self) -> tuple[Job, Sweep]:
         model = self._now.report.base.model
@@ -191,7 +211,7 @@ class Again:
             strategy = recipe.strategy if recipe.strategy in STRATEGIES else "w"
             sweep.resolve(strategy, [recipe.multiplier])
         found = sweep.variants.get(name)
-        changed = ["all: it is not found"] if found is None else _changed(recorded, found)
+        changed = ["all: it is not found"] if found is None else changed_code(recorded, found)
         if changed:
             what = ", ".join(changed)
             raise ReportError(
@@ -202,7 +222,7 @@ class Again:
         self._known.add(name)
 
 
-def _options(report: Report, time_limit_s: float) -> Options:
+def options_of(report: Report, time_limit_s: float) -> Options:
     """Return the conditions that a report says it was recorded under."""
     context, device = report.context, report.context.device
     kernels_moved = any("kernel_size" in variant.recipe.achieved for variant in report.variants)
@@ -230,8 +250,16 @@ def _as_text(spec: InputSpec, dtype: str) -> str:
     return f"{name}{kind}{'x'.join(map(str, spec.shape[1:]))}{high}"
 
 
-def _changed(recorded: Variant, found: Variant) -> list[str]:
-    """Say in what a variant of a report differs from what its code gives now."""
+def changed_code(recorded: Variant, found: Variant) -> list[str]:
+    """Say in what a variant of a report differs from what the user's code gives now.
+
+    Args:
+        recorded: The variant as the report has it.
+        found: The variant as it was found here, which is what would be measured.
+
+    Returns:
+        Counted quantities, and ``constructor call``; nothing if they are the same.
+    """
     then, now = recorded.cost, found.cost
     names = [name for name in _COUNTED if _value(then, name) not in (None, _value(now, name))]
     changed = [name.replace("_", " ") for name in names]

@@ -151,6 +151,33 @@ def test_settings_of_the_folder_hold_unless_flags_say_otherwise(folder):
     assert run("more.json", "--baseline", "more.json", cwd=folder).returncode == 0
 
 
+@pytest.mark.parametrize("flags", [(), ("--rerun", "nets.py:Third")], ids=["settings", "flag"])
+def test_a_report_of_another_model_is_not_measured_again(folder, flags):
+    (folder / "scaleprof.toml").write_text('[check]\nrerun = "nets.py:Other"\n')
+    done = run("near.json", *GATES, *flags, cwd=folder)
+    assert done.returncode == 2
+    assert "error: `near.json` is of model `nets.py:Net`, not of `nets.py:" in done.stderr
+    assert done.stdout == ""
+
+
+def test_measuring_again_can_be_switched_off(folder):
+    (folder / "scaleprof.toml").write_text('[check]\nrerun = "nets.py:Other"\n')
+    assert run("near.json", *GATES, "--rerun", "off", cwd=folder).returncode == 3
+
+
+def test_a_report_is_not_written_where_nothing_may_be_measured(folder):
+    done = run("near.json", *GATES, "--rerun-output", "more.json", cwd=folder)
+    assert done.returncode == 2
+    assert "is written by a rerun" in done.stderr
+
+
+def test_nothing_is_measured_where_all_is_decided(folder):
+    arguments = ("slow.json", *GATES, "--rerun", "nets.py:Net", "--rerun-output", "more.json")
+    done = run(*arguments, cwd=folder)
+    assert done.returncode == 1
+    assert (folder / "more.json").read_bytes() == (folder / "slow.json").read_bytes()
+
+
 def test_an_unknown_setting_is_bad_input(folder):
     (folder / "scaleprof.toml").write_text('[check]\ngate = "macs:+0"\n')
     done = run("more.json", *GATES, cwd=folder)
