@@ -26,7 +26,7 @@ from rich.console import Console
 from scaleprof.errors import ScaleprofError
 from scaleprof.profiler._choose import select_from
 from scaleprof.profiler._decide import LOOKS, decide
-from scaleprof.profiler._rerun import changed_code, options_of
+from scaleprof.profiler._recorded import changed_code, options_of
 from scaleprof.records import Check, Report
 from scaleprof.reports import read_report
 from scaleprof.reports.bencher import bencher_json

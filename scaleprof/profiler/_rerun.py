@@ -1,8 +1,9 @@
 """Measure again what a report was recorded of, as far as a check needs it.
 
 A report may come from anywhere. Nothing that it names is imported or called: what is built is the
-model that the user names, and a variant of it is found anew from its strategy and multiplier, as a
-profile finds it. What a report says of calls and costs is only compared with what was found.
+model that the user names. A variant of it is found anew from its strategy and multiplier, as a
+profile finds it, or from the numbers among its arguments. What else a report says of its calls and
+costs is only compared with what was found.
 """
 
 import random
@@ -10,25 +11,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-import msgspec
-
 from ..errors import InputError, ReportError
-from ..records import Check, Cost, InputSpec, Measurement, Recipe, Report, Variant, replace
+from ..jobs import BUILD, BuildRequest
+from ..models import parse_inputs, with_dtype
+from ..records import Check, Cost, Measurement, Report, Variant, replace
 from ..reports import check_writable, write_json
 from ..reports.comparison import Judged, Named, differences, judge
 from ..scaling import STRATEGIES
+from ..workers import Done
 from ._base import refuse_failure
 from ._context import context_of
 from ._decide import LOOKS, decide
 from ._job import Job, job_of
-from ._options import AXES, MAX_MULTIPLIER, SEARCHED, Options, check_options
+from ._options import MAX_MULTIPLIER
+from ._recorded import as_text, call_with_numbers, changed_code, options_of
 from ._sweep import Progress, Sweep
-
-# what two counts of the same code have in common; not every variant is counted by module
-_COUNTED = (
-    "graph", "inputs", "params", "weight_bytes", "macs", "activations", "activation_bytes",
-    "traffic_bytes", "peak_bytes", "operators",
-)  # fmt: skip
 
 
 def check_and_measure(
@@ -147,7 +144,7 @@ class Again:
         """
         job, sweep = self._begun or self._begin()
         for name in wanted:
-            self._find(sweep, name)
+            self._find(name)
         for name in self._turns(wanted):
             self._ended = self._ended or self._limit(job)
             if self._ended:
@@ -183,7 +180,7 @@ class Again:
         )
         self._hold_conditions(job)
         self._begun = job, job.sweep()
-        self._find(self._begun[1], "base")
+        self._find("base")
         return self._begun
 
     def _hold_conditions(self, job: Job) -> None:
@@ -200,84 +197,48 @@ class Again:
             )
         self.differences = tuple(f"measured again with {difference}" for difference in found)
 
-    def _find(self, sweep: Sweep, name: str) -> None:
+    def _find(self, name: str) -> None:
         """Find a variant anew, and refuse it unless it is what the report was recorded of."""
         if name in self._known:
             return
+        assert self._begun is not None
+        job, sweep = self._begun
         recorded = self._now.report.variant(name)
-        recipe = recorded.recipe
-        if name != "base" and 1 / MAX_MULTIPLIER <= recipe.multiplier <= MAX_MULTIPLIER:
-            # kernel sizes around the base come with any strategy
-            strategy = recipe.strategy if recipe.strategy in STRATEGIES else "w"
-            sweep.resolve(strategy, [recipe.multiplier])
-        found = sweep.variants.get(name)
+        found = _by_strategy(sweep, recorded) or _by_numbers(job, recorded)
         changed = ["all: it is not found"] if found is None else changed_code(recorded, found)
-        if changed:
+        if found is None or changed:
             what = ", ".join(changed)
             raise ReportError(
                 f"the code of `{self._now.report.base.model}` has changed since "
                 f"`{self._now.name}` was recorded: of variant `{name}` differs {what}",
                 hint="record the report anew, with the code that is here",
             )
+        sweep.variants[name] = found
         self._known.add(name)
 
 
-def options_of(report: Report, time_limit_s: float) -> Options:
-    """Return the conditions that a report says it was recorded under."""
-    context, device = report.context, report.context.device
-    kernels_moved = any("kernel_size" in variant.recipe.achieved for variant in report.variants)
-    options = Options(
-        device=device.type if device.index is None else f"{device.type}:{device.index}",
-        axes=(*AXES, *SEARCHED) if kernels_moved else AXES,
-        dtype=context.dtype,
-        batch=context.batch,
-        layout=context.layout,
-        mode=context.mode,
-        step=context.step,
-        kernels=context.kernels,
-        inputs=tuple(_as_text(s, context.dtype) for s in report.variant("base").cost.inputs),
-        time_limit_s=time_limit_s,
-    )
-    check_options(options)
-    return options
+def _by_strategy(sweep: Sweep, recorded: Variant) -> Variant | None:
+    """Return the base, or what a profile finds at the strategy and multiplier of a variant."""
+    recipe = recorded.recipe
+    scaled = recipe.strategy in STRATEGIES
+    if recorded.id != "base" and scaled and 1 / MAX_MULTIPLIER < recipe.multiplier < MAX_MULTIPLIER:
+        sweep.resolve(recipe.strategy, [recipe.multiplier])
+    return sweep.variants.get(recorded.id)
 
 
-def _as_text(spec: InputSpec, dtype: str) -> str:
-    """Return an input as users write it, which is then read with as much suspicion."""
-    name = f"{spec.name}=" if spec.name else ""
-    kind = "" if spec.dtype in ("float32", dtype) else f"{spec.dtype}:"
-    high = "" if spec.high is None else f"<{spec.high}"
-    return f"{name}{kind}{'x'.join(map(str, spec.shape[1:]))}{high}"
-
-
-def changed_code(recorded: Variant, found: Variant) -> list[str]:
-    """Say in what a variant of a report differs from what the user's code gives now.
-
-    Args:
-        recorded: The variant as the report has it.
-        found: The variant as it was found here, which is what would be measured.
-
-    Returns:
-        Counted quantities, and ``constructor call``; nothing if they are the same.
-    """
-    then, now = recorded.cost, found.cost
-    names = [name for name in _COUNTED if _value(then, name) not in (None, _value(now, name))]
-    changed = [name.replace("_", " ") for name in names]
-    if _call(recorded.recipe) != _call(found.recipe):
-        changed.append("constructor call")
-    return changed
-
-
-def _value(cost: Cost, name: str) -> object:
-    value: object = getattr(cost, name)
-    return value
-
-
-def _call(recipe: Recipe) -> bytes:
-    """A recipe's call as a report would hold it."""
-    return msgspec.json.encode(
-        (recipe.target, recipe.arguments, sorted(recipe.callables)), order="sorted"
-    )
+def _by_numbers(job: Job, recorded: Variant) -> Variant | None:
+    """Return what the user's constructor builds with the numbers of a variant, counted."""
+    call = call_with_numbers(job.knobs, recorded.recipe)
+    if call is None or job.options.step != "inference":
+        return None
+    texts = [as_text(spec, job.options.dtype) for spec in recorded.cost.inputs]
+    inputs = with_dtype(parse_inputs(texts, batch=job.options.batch), job.options.dtype)
+    request = BuildRequest(call=call, inputs=inputs, trust=True, dtype=job.options.dtype)
+    outcome = job.crew.try_count(BUILD, request, Cost)
+    if not isinstance(outcome, Done):
+        return None
+    recipe = replace(recorded.recipe, arguments=call.arguments, callables=call.callables)
+    return replace(recorded, recipe=recipe, cost=outcome.reply, measurement=None)
 
 
 def _same_code(check: Check, now: Named, baselines: Sequence[Named]) -> list[str]:

@@ -2,11 +2,14 @@
 
 import factories
 import pytest
-from factories import variant
+from factories import recipe, variant
 
 import scaleprof
 from scaleprof.errors import DeviceError, InputError, ReportError
-from scaleprof.profiler._rerun import Again, changed_code
+from scaleprof.jobs import KnobsReply
+from scaleprof.models import ConstructorCall
+from scaleprof.profiler._recorded import call_with_numbers, changed_code
+from scaleprof.profiler._rerun import Again
 from scaleprof.records import InputSpec, Measurement, replace
 from scaleprof.reports import read_report, write_json
 from scaleprof.reports.comparison import Named
@@ -61,10 +64,17 @@ def again(report, name="base", **settings):
     )
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["base", "variant"])
-def test_what_is_undecided_is_measured_in_more_processes_and_pooled(report, folder, which):
+@pytest.mark.parametrize(
+    ("which", "recipe"),
+    [
+        pytest.param(0, {}, id="base"),
+        pytest.param(1, {}, id="variant"),
+        pytest.param(1, {"strategy": "another space"}, id="by-its-numbers"),
+    ],
+)
+def test_what_is_undecided_is_measured_in_more_processes_and_pooled(report, folder, which, recipe):
     name, path = report.variants[which].id, str(folder / "more.json")
-    check = again(report, name, rerun_output=path)
+    check = again(changed(report, name, **recipe), name, rerun_output=path)
     (line,) = check.lines
     before = report.variant(name).measurement.latency_s
     after = read_report(path).variant(name).measurement.latency_s
@@ -120,6 +130,43 @@ def test_another_call_than_that_of_the_code_is_told(recipe):
     recorded = replace(found, recipe=replace(found.recipe, **recipe))
     assert changed_code(recorded, found) == ["constructor call"]
     assert changed_code(found, found) == []
+
+
+KNOBS = KnobsReply(
+    call=ConstructorCall(target="nets.py:Net", arguments={"dims": [16, 32], "act": "relu"}),
+    inputs=(), axes={}, cost=variant("base").cost, base=variant("base"), callables=(), library=None,
+    arguments={"dims": [16, 32], "act": "relu", "depth": 2, "pretrained": False, "path": None},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"dims": [8, 8]}, {"dims": [4], "depth": 3}, {"act": "relu", "depth": 2.5}, {}]
+)
+def test_other_numbers_in_the_place_of_numbers_are_taken(arguments):
+    found = call_with_numbers(KNOBS, recipe(target="nets.py:Net", arguments=arguments))
+    assert found == KNOBS.call.override(arguments)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"arguments": {"act": CODE}}, id="text"),
+        pytest.param({"arguments": {"act": 1}}, id="number-for-a-text"),
+        pytest.param({"arguments": {"dims": ["evil"]}}, id="text-in-a-list"),
+        pytest.param({"arguments": {"dims": {"class": "os:system"}}}, id="mapping"),
+        pytest.param({"arguments": {"pretrained": True}}, id="flag"),
+        pytest.param({"arguments": {"pretrained": 1.5}}, id="number-for-a-flag"),
+        pytest.param({"arguments": {"path": 1}}, id="number-for-nothing"),
+        pytest.param({"arguments": {"other": 1}}, id="unknown-argument"),
+        pytest.param({"arguments": {"depth": 2**40}}, id="huge-number"),
+        pytest.param({"arguments": {"dims": [1] * 100_000}}, id="huge-list"),
+        pytest.param({"arguments": {"dims": [[[1] * 500] * 500] * 500}}, id="huge-nested-list"),
+        pytest.param({"arguments": {}, "target": "os:system"}, id="another-target"),
+    ],
+)
+def test_nothing_but_numbers_is_taken_from_the_arguments_of_a_report(changes):
+    settings = {"target": "nets.py:Net"} | changes
+    assert call_with_numbers(KNOBS, recipe(**settings)) is None
 
 
 def test_a_report_that_is_older_than_hashes_of_graphs_is_held_by_its_counts():
