@@ -182,7 +182,7 @@ def test_a_report_that_is_older_than_hashes_of_graphs_is_held_by_its_counts():
     [
         pytest.param(0, {"arguments": {"width": CODE}, "callables": ("width",)}, id="base"),
         pytest.param(1, {"target": "evil.py:Net"}, id="variant"),
-        pytest.param(1, {"multiplier": 1e300, "strategy": "../evil"}, id="no-strategy"),
+        pytest.param(1, {"multiplier": 1e300, "arguments": {"width": CODE}}, id="no-strategy"),
     ],
 )
 def test_calls_of_a_report_are_compared_and_never_made(report, folder, recipe, which, monkeypatch):
