@@ -205,12 +205,12 @@ class Again:
         job, sweep = self._begun
         recorded = self._now.report.variant(name)
         found = _by_strategy(sweep, recorded) or _by_numbers(job, recorded)
-        changed = ["all: it is not found"] if found is None else changed_code(recorded, found)
+        changed = [] if found is None else changed_code(recorded, found)
         if found is None or changed:
-            what = ", ".join(changed)
+            how = f"differs in {', '.join(changed)}" if changed else "is not found"
             raise ReportError(
                 f"the code of `{self._now.report.base.model}` has changed since "
-                f"`{self._now.name}` was recorded: of variant `{name}` differs {what}",
+                f"`{self._now.name}` was recorded: variant `{name}` {how}",
                 hint="record the report anew, with the code that is here",
             )
         sweep.variants[name] = found

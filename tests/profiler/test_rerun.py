@@ -258,7 +258,7 @@ def test_code_that_changed_is_refused(report, folder):
     source.write_text(NET.replace("width, 8, 3", "width, 8, 1"))
     try:
         with pytest.raises(
-            ReportError, match=r"has changed since .*: of variant `base` differs gr"
+            ReportError, match=r"has changed since .*: variant `base` differs in graph"
         ):
             again(report)
     finally:
