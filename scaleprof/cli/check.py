@@ -151,7 +151,7 @@ def _fitted(text: str) -> str:
 
     width = shutil.get_terminal_size().columns
     lines = (textwrap.wrap(line, width, subsequent_indent=_INDENT) for line in text.splitlines())
-    return "".join(f"{chr(10).join(broken)}\n" for broken in lines)
+    return "\n".join("\n".join(broken) for broken in lines) + "\n"
 
 
 def _tell_github(checked: "Check") -> None:

@@ -229,3 +229,18 @@ def test_checking_imports_neither_torch_nor_numpy(folder):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                           check=True, cwd=folder)  # fmt: skip
     assert not {"torch", "numpy", "scipy", "rich"} & set(done.stdout.splitlines()[-1].split())
+
+
+def test_lines_break_between_words_at_a_terminal_and_not_in_a_log(folder):
+    pty = pytest.importorskip("pty")
+    told, terminal = pty.openpty()
+    command = [sys.executable, "-P", "-m", "scaleprof", "check", "near.json", *GATES]
+    subprocess.run(command, cwd=folder, stdout=terminal, stderr=subprocess.PIPE, check=False,
+                   env=os.environ | {"COLUMNS": "60"})  # fmt: skip
+    shown = os.read(told, 65536).decode().replace("\r\n", "\n")
+    os.close(told)
+    os.close(terminal)
+    assert max(map(len, shown.splitlines())) <= 60
+    logged = run("near.json", *GATES, cwd=folder).stdout
+    assert shown.split() == logged.split()
+    assert max(map(len, logged.splitlines())) > 60
