@@ -109,8 +109,8 @@ def _drift(before: Measurement, added: Measurement) -> tuple[float, ...]:
 def _memory(before: Memory | None, added: Memory | None) -> Memory | None:
     if before is None or added is None:
         return before or added
-    return Memory(
-        planned=before.planned,
+    return replace(
+        before,
         allocated=_largest(before.allocated, added.allocated),
         reserved=_largest(before.reserved, added.reserved),
         process=_largest(before.process, added.process),
