@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .errors import ScaleprofError as ScaleprofError
     from .models import declare as declare
     from .profiler import build as build
+    from .profiler import check as check
     from .profiler import count as count
     from .profiler import knobs as knobs
     from .profiler import measure as measure
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from .records import FoundKnobs as FoundKnobs
     from .records import Report as Report
     from .records import ScaledModel as ScaledModel
-    from .reports.comparison import check as check
 
 __version__ = "0.1.0"
 __all__ = [
@@ -45,7 +45,6 @@ _HOMES = {
     "Report": "records",
     "ScaledModel": "records",
     "ScaleprofError": "errors",
-    "check": "reports.comparison",
     "declare": "models",
 }
 

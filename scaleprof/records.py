@@ -1094,6 +1094,8 @@ class CheckLine(Record, frozen=True, kw_only=True):
         processes: Worker processes behind the reference and `now`; None for what is exact.
         more_processes: About how many more worker processes in each report would decide; None when
             it is decided, or more of them would not help.
+        added_processes: Worker processes that were measured for this check and added to those of
+            the report.
     """
 
     report: str
@@ -1113,6 +1115,7 @@ class CheckLine(Record, frozen=True, kw_only=True):
     reason: str | None = None
     processes: tuple[int, int] | None = None
     more_processes: int | None = None
+    added_processes: int = 0
 
 
 class CountChange(Record, frozen=True, kw_only=True):

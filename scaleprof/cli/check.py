@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +14,8 @@ from ._outputs import check_outputs
 if TYPE_CHECKING:
     from ..records import Check
 
+_OFF = "off"
+_INDENT = 6 * " "
 _STATUS = {"pass": 0, "fail": 1, "inconclusive": 3}
 
 
@@ -48,6 +52,21 @@ def check(
             "--allow-different", help="Compare reports of different devices, versions or settings."
         ),
     ] = False,
+    rerun: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Where a line is undecided, measure MODEL, which REPORT is of, in more processes; "
+            "off overrides the settings.",
+        ),
+    ] = None,
+    time_limit: Annotated[
+        str, typer.Option(metavar="TIME", help="Time for measuring, with --rerun.")
+    ] = "120s",
+    rerun_output: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Write REPORT here, with what --rerun measured."),
+    ] = None,
     json: Json = None,
     markdown: Markdown = None,
     junit: Annotated[
@@ -57,29 +76,56 @@ def check(
 ) -> None:
     """Gate REPORTs: exit with 0 if all pass, 1 if one fails, 3 if one cannot be decided."""
     from ..errors import ScaleprofError
-    from ..reports.comparison import check as hold
+    from ..profiler import check as hold
     from ..reports.comparison import read_settings
+    from ._parse import seconds
 
-    check_outputs({"--json": json, "--markdown": markdown, "--junit": junit})
+    paths = {
+        "--json": json,
+        "--markdown": markdown,
+        "--junit": junit,
+        "--rerun-output": rerun_output,
+    }
+    check_outputs(paths)
     try:
         settings = read_settings()
-        checked = hold(
-            reports,
-            baseline=tuple(baseline or settings.baselines),
-            gates=tuple(gate or settings.gates),
-            budgets=tuple(budget or settings.budgets),
-            variant=variant or settings.variant,
-            allow_different=allow_different,
-        )
+        model = rerun or settings.rerun
+        with _progress(model) as progress:
+            checked = hold(
+                reports,
+                baseline=tuple(baseline or settings.baselines),
+                gates=tuple(gate or settings.gates),
+                budgets=tuple(budget or settings.budgets),
+                variant=variant or settings.variant,
+                allow_different=allow_different,
+                rerun=None if model == _OFF else model,
+                time_limit=seconds(time_limit, "--time-limit"),
+                rerun_output=rerun_output,
+                progress=progress,
+            )
     except ScaleprofError as error:
         _annotate_error(error)
         raise
-    _write(checked, json=json, markdown=markdown, junit=junit)
+    _write(checked, json=json, markdown=markdown, junit=junit, silent=rerun_output == "-")
     _tell_github(checked)
     raise typer.Exit(_STATUS[checked.verdict])
 
 
-def _write(checked: "Check", *, json: str | None, markdown: str | None, junit: str | None) -> None:
+def _progress(model: str | None) -> AbstractContextManager[Callable[[str], None]]:
+    """Show what is being measured; where nothing is, leave rich alone."""
+    from ._console import status
+
+    return nullcontext(lambda _: None) if model in (None, _OFF) else status()
+
+
+def _write(
+    checked: "Check",
+    *,
+    json: str | None,
+    markdown: str | None,
+    junit: str | None,
+    silent: bool,
+) -> None:
     from ..reports import write_json, write_text
     from ..reports.markdown import check_markdown
     from ..reports.verdicts import check_text
@@ -92,8 +138,20 @@ def _write(checked: "Check", *, json: str | None, markdown: str | None, junit: s
         from ..reports.junit import check_junit
 
         write_text(check_junit(checked), junit)
-    if "-" not in (json, markdown, junit):
-        write_text(check_text(checked), "-")
+    if "-" not in (json, markdown, junit) and not silent:
+        write_text(_fitted(check_text(checked)), "-")
+
+
+def _fitted(text: str) -> str:
+    """Break lines between words for a person at a terminal; a log keeps them whole."""
+    if not sys.stdout.isatty():
+        return text
+    import shutil
+    import textwrap
+
+    width = shutil.get_terminal_size().columns
+    lines = (textwrap.wrap(line, width, subsequent_indent=_INDENT) for line in text.splitlines())
+    return "\n".join("\n".join(broken) for broken in lines) + "\n"
 
 
 def _tell_github(checked: "Check") -> None:

@@ -6,11 +6,13 @@ These functions are the public API, `scaleprof.count` and so on. Importing them 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import ModelError
-from ..records import AccuracyRuns, CountedModel, Devices, FoundKnobs, Report, ScaledModel
+from ..errors import InputError, ModelError
+from ..records import AccuracyRuns, Check, CountedModel, Devices, FoundKnobs, Report, ScaledModel
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from ..reports.comparison import Reports
 
 
 def count(
@@ -332,6 +334,86 @@ def devices(
 
     return look_at_devices(
         device, calibrate=calibrate, store=store, progress=progress or (lambda _: None)
+    )
+
+
+def check(
+    reports: "Reports",
+    *,
+    baseline: "Reports" = (),
+    gates: str | Sequence[str] = (),
+    budgets: str | Sequence[str] = (),
+    variant: str | None = None,
+    allow_different: bool = False,
+    rerun: str | Callable[..., Any] | None = None,
+    time_limit: float = 120.0,
+    rerun_output: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Check:
+    """Hold reports against a baseline and against budgets.
+
+    Counts and planned memory are compared exactly; timings by a confidence interval of their
+    ratio, which includes the spread between worker processes.
+
+    Args:
+        reports: Reports to check, or their paths.
+        baseline: What gates compare with: a report or a path, one for each model.
+        gates: How far a quantity may move from the baseline: ``latency.p50:+5%``,
+            ``memory.planned:+0``, ``latency:+0.5ms``; ``latency:-5%`` must improve.
+        budgets: Bounds that must hold: ``latency<=5ms``, ``latency<=2x`` (over the report's base).
+        variant: Identifier of a variant, ``base``, ``all``, or None for the selected variant,
+            else the base.
+        allow_different: Compare reports of different devices, versions or settings.
+        rerun: The model that the report is of. Where a line is undecided, it is measured in more
+            processes, in workers, under the conditions of the report. It must be named as it was
+            when the report was recorded, and be the same code.
+        time_limit: Seconds for measuring.
+        rerun_output: Path to write the report to with the processes that were added.
+        progress: Called with a line for every step of measuring.
+
+    Returns:
+        The verdict on every line, and which graphs changed.
+
+    Raises:
+        GateError: If a gate does not parse, or is finer than the noise of the reports.
+        BudgetError: If a budget does not parse.
+        ReportError: If a file is not a report, or was recorded under other conditions; or of
+            another model or other code than what is to be measured again.
+        InputError: If there is nothing to check, or no such variant.
+
+    Examples:
+        >>> import scaleprof
+        >>> path = "profiles/examples/convnext_atto-cpu.json"
+        >>> scaleprof.check(path, baseline=path, gates=["macs:+0", "latency:+9%"]).verdict
+        'pass'
+        >>> scaleprof.check(path, budgets=["memory<=16MiB"]).verdict
+        'fail'
+    """
+    from ..reports.comparison import judge, named
+
+    held, against = named(reports), named(baseline)
+    rules: dict[str, Any] = {
+        "gates": gates,
+        "budgets": budgets,
+        "variant": variant,
+        "allow_different": allow_different,
+    }
+    if rerun is None:
+        if rerun_output is not None:
+            raise InputError(
+                "`rerun_output` is written by a rerun", hint="name the model: --rerun MODEL"
+            )
+        return judge(held, against, **rules).check
+    from ._rerun import check_and_measure
+
+    return check_and_measure(
+        held,
+        against,
+        rules,
+        model=_reference_text(rerun),
+        time_limit_s=time_limit,
+        output=rerun_output,
+        progress=progress or (lambda _: None),
     )
 
 

@@ -50,10 +50,11 @@ def _measure(sweep: Sweep, bench: Bench, processes: int) -> None:
             sweep.notes.append(f"the time limit ended it after {seed} of {processes} processes")
             return
         base = sweep.measure(sweep.base, seed=seed)
-        _refuse_failure(sweep, base)
+        refuse_failure(sweep, base)
 
 
-def _refuse_failure(sweep: Sweep, base: Variant) -> None:
-    if base.measurement is not None and base.measurement.status != "ok":
-        error = sweep.failure(base)
+def refuse_failure(sweep: Sweep, variant: Variant) -> None:
+    """Raise what went wrong where a variant that was just measured could not be."""
+    if variant.measurement is not None and variant.measurement.status != "ok":
+        error = sweep.failure(variant)
         raise ModelError(f"it cannot be measured: {error}", hint=error.hint)

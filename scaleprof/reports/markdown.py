@@ -23,7 +23,7 @@ from ._cells import (
 )
 from ._choices import ladder_lines, more_text
 from ._text import one_line, size
-from .verdicts import SHOWN_PARTS, change, counts_text, part_name, shown, summary
+from .verdicts import SHOWN_PARTS, added, change, counts_text, part_name, shown, summary
 
 _SPECIAL = re.compile(r"([\\`*_\[\]#|!~{}])")
 _MARKS = {"pass": "pass", "fail": "**fail**", "inconclusive": "inconclusive"}
@@ -63,7 +63,7 @@ def _cells(line: CheckLine) -> tuple[str, ...]:
     if line.now_interval is not None:
         now = f"{now} ({' to '.join(shown(line, end) for end in line.now_interval)})"
     return (
-        _MARKS[line.verdict],
+        f"{_MARKS[line.verdict]}{added(line)}",
         escape(line.report),
         escape(line.variant),
         escape(line.rule),

@@ -1,8 +1,9 @@
 """A report and a count as tables in the terminal."""
 
 from collections.abc import Sequence
+from itertools import compress
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -36,11 +37,14 @@ from ._law import law_lines
 from ._text import code_line, factors, one_line, recipe_name, size
 
 _COLUMNS = ("recipe", "input", "params", "MACs", "activations", "memory", "latency", "", "top-1 %")
+# what a narrow terminal goes without, in this order; every format but this has all of them
+_DISPENSABLE = ("params", "MACs", "activations", "input", "memory")
+_ANY_WIDTH = 1000
 
 
 def profile_table(report: Report) -> Group:
     """Show a report: the choice, the runners-up, the strategies side by side, and the recipe."""
-    parts: list[RenderableType] = [_heading(report), _variants_table(report)]
+    parts: list[RenderableType] = [_heading(report), _Variants(report)]
     if report.selection is not None:
         parts.append(_choice(report, report.selection))
     elif report.selection_reason:
@@ -58,9 +62,34 @@ def _heading(report: Report) -> Text:
     return Text(f"{one_line(report.base.model)} on {conditions_text(report)}", style="bold")
 
 
-def _variants_table(report: Report) -> Table:
+class _Variants:
+    """The variants of a report: where the terminal is narrow, without columns, not digits."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw as many columns as there is room for."""
+        table, left_out = _variants_table(self._report, ()), []
+        for name in _DISPENSABLE:
+            if _width(table, console, options) <= options.max_width:
+                break
+            left_out.append(name)
+            table = _variants_table(self._report, left_out)
+        yield table
+        if left_out:
+            yield Text(f"(no room here for {', '.join(left_out)})\n", style="dim")
+
+
+def _width(table: Table, console: Console, options: ConsoleOptions) -> int:
+    anywhere = options.update(max_width=_ANY_WIDTH)
+    return console.measure(table, options=anywhere).maximum
+
+
+def _variants_table(report: Report, left_out: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for i, name in enumerate(_COLUMNS):
+    shown = [name not in left_out for name in _COLUMNS]
+    for i, name in enumerate(compress(_COLUMNS, shown)):
         table.add_column(accuracy_heading(report) if name == "top-1 %" else name,
                          justify="left" if i == 0 else "right", no_wrap=True)  # fmt: skip
     for title, variants in sections(report):
@@ -68,7 +97,7 @@ def _variants_table(report: Report) -> Table:
             continue
         table.add_row(Text(title, style="dim"))
         for label, variant in variants:
-            table.add_row(*_row(report, variant, label))
+            table.add_row(*compress(_row(report, variant, label), shown))
         table.add_section()
     return table
 

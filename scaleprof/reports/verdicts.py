@@ -58,10 +58,16 @@ def line_text(check: Check, line: CheckLine) -> str:
     parts = [f"{_name(check, line)}  {one_line(line.rule)}: {values(line)}"]
     if line.verdict != "pass" and line.limit is not None and line.now is not None:
         parts.append(f"limit {shown(line, line.limit)}")
-    parts.append(line.verdict)
+    parts.append(f"{line.verdict}{added(line)}")
     text = ", ".join(parts)
     because = one_line(line.reason or "")
     return f"{text}: {because}" if because else text
+
+
+def added(line: CheckLine) -> str:
+    """Return how much was measured for a verdict, for example `` after 8 more processes``."""
+    more = line.added_processes
+    return f" after {more} more {'process' if more == 1 else 'processes'}" if more else ""
 
 
 def _name(check: Check, line: CheckLine) -> str:

@@ -151,6 +151,33 @@ def test_settings_of_the_folder_hold_unless_flags_say_otherwise(folder):
     assert run("more.json", "--baseline", "more.json", cwd=folder).returncode == 0
 
 
+@pytest.mark.parametrize("flags", [(), ("--rerun", "nets.py:Third")], ids=["settings", "flag"])
+def test_a_report_of_another_model_is_not_measured_again(folder, flags):
+    (folder / "scaleprof.toml").write_text('[check]\nrerun = "nets.py:Other"\n')
+    done = run("near.json", *GATES, *flags, cwd=folder)
+    assert done.returncode == 2
+    assert "error: `near.json` is of model `nets.py:Net`, not of `nets.py:" in done.stderr
+    assert done.stdout == ""
+
+
+def test_measuring_again_can_be_switched_off(folder):
+    (folder / "scaleprof.toml").write_text('[check]\nrerun = "nets.py:Other"\n')
+    assert run("near.json", *GATES, "--rerun", "off", cwd=folder).returncode == 3
+
+
+def test_a_report_is_not_written_where_nothing_may_be_measured(folder):
+    done = run("near.json", *GATES, "--rerun-output", "more.json", cwd=folder)
+    assert done.returncode == 2
+    assert "is written by a rerun" in done.stderr
+
+
+def test_nothing_is_measured_where_all_is_decided(folder):
+    arguments = ("slow.json", *GATES, "--rerun", "nets.py:Net", "--rerun-output", "more.json")
+    done = run(*arguments, cwd=folder)
+    assert done.returncode == 1
+    assert (folder / "more.json").read_bytes() == (folder / "slow.json").read_bytes()
+
+
 def test_an_unknown_setting_is_bad_input(folder):
     (folder / "scaleprof.toml").write_text('[check]\ngate = "macs:+0"\n')
     done = run("more.json", *GATES, cwd=folder)
@@ -202,3 +229,18 @@ def test_checking_imports_neither_torch_nor_numpy(folder):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                           check=True, cwd=folder)  # fmt: skip
     assert not {"torch", "numpy", "scipy", "rich"} & set(done.stdout.splitlines()[-1].split())
+
+
+def test_lines_break_between_words_at_a_terminal_and_not_in_a_log(folder):
+    pty = pytest.importorskip("pty")
+    told, terminal = pty.openpty()
+    command = [sys.executable, "-P", "-m", "scaleprof", "check", "near.json", *GATES]
+    subprocess.run(command, cwd=folder, stdout=terminal, stderr=subprocess.PIPE, check=False,
+                   env=os.environ | {"COLUMNS": "60"})  # fmt: skip
+    shown = os.read(told, 65536).decode().replace("\r\n", "\n")
+    os.close(told)
+    os.close(terminal)
+    assert max(map(len, shown.splitlines())) <= 60
+    logged = run("near.json", *GATES, cwd=folder).stdout
+    assert shown.split() == logged.split()
+    assert max(map(len, logged.splitlines())) > 60

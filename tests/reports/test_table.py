@@ -110,3 +110,17 @@ def test_a_report_from_elsewhere_cannot_drive_the_terminal():
     assert "\u202e" not in text
     # markup is text
     assert "[bold red]" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_narrow_terminal_leaves_out_columns_and_says_so_but_cuts_no_digits(width):
+    text = shown(profile_table(select_from(a_profile(), ["latency<=2x"])), width=width)
+    rows = text.partition("choice  ")[0]
+    assert "…" not in rows
+    assert max(map(len, rows.splitlines())) <= width
+    names = ("params", "MACs", "activations", "input", "memory")
+    (header,) = (line for line in rows.splitlines() if line.startswith("recipe"))
+    left_out = [name for name in names if name not in header.split()]
+    assert (f"(no room here for {', '.join(left_out)})" in rows) == bool(left_out)
+    # the wider it is, the more there is
+    assert len(left_out) == {60: 4, 80: 2, 100: 0}[width]

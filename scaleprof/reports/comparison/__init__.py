@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from ...records import Check, Report
 from ._cases import Named as Named
-from ._check import check_reports
+from ._check import Judged as Judged
+from ._check import judge_reports
+from ._environment import differences as differences
 from ._gate import Gate as Gate
 from ._gate import parse_gate as parse_gate
 from ._noise import MOST_PROCESSES as MOST_PROCESSES
@@ -28,45 +30,49 @@ def check(
     variant: str | None = None,
     allow_different: bool = False,
 ) -> Check:
-    """Hold reports against a baseline and against budgets.
+    """Hold reports against a baseline and against budgets; see `scaleprof.check`."""
+    return judge(
+        named(reports),
+        named(baseline),
+        gates=gates,
+        budgets=budgets,
+        variant=variant,
+        allow_different=allow_different,
+    ).check
 
-    Counts and planned memory are compared exactly; timings by a confidence interval of their
-    ratio, which includes the spread between worker processes.
+
+def judge(
+    reports: Sequence[Named],
+    baselines: Sequence[Named],
+    *,
+    gates: str | Sequence[str] = (),
+    budgets: str | Sequence[str] = (),
+    variant: str | None = None,
+    allow_different: bool = False,
+    looks: int = 1,
+) -> Judged:
+    """Hold reports, and say what would decide the rest.
 
     Args:
-        reports: Reports to check, or their paths.
-        baseline: What gates compare with: a report or a path, one for each model.
-        gates: How far a quantity may move from the baseline: ``latency.p50:+5%``,
-            ``memory.planned:+0``, ``latency:+0.5ms``; ``latency:-5%`` must improve.
-        budgets: Bounds that must hold: ``latency<=5ms``, ``latency<=2x`` (over the report's base).
-        variant: Identifier of a variant, ``base``, ``all``, or None for the selected variant,
-            else the base.
-        allow_different: Compare reports of different devices, versions or settings.
-
-    Returns:
-        The verdict on every line, and which graphs changed.
+        reports: Reports to check.
+        baselines: What gates compare with.
+        gates: See `scaleprof.check`.
+        budgets: See `scaleprof.check`.
+        variant: See `scaleprof.check`.
+        allow_different: See `scaleprof.check`.
+        looks: How often the same lines are judged while processes are added.
 
     Raises:
-        GateError: If a gate does not parse, or is finer than the noise of the reports.
-        BudgetError: If a budget does not parse.
-        ReportError: If a file is not a report, or was recorded under other conditions.
-        InputError: If there is nothing to check, or no such variant.
-
-    Examples:
-        >>> import scaleprof
-        >>> path = "profiles/examples/convnext_atto-cpu.json"
-        >>> scaleprof.check(path, baseline=path, gates=["macs:+0", "latency:+9%"]).verdict
-        'pass'
-        >>> scaleprof.check(path, budgets=["memory<=16MiB"]).verdict
-        'fail'
+        ScaleprofError: See `scaleprof.check`.
     """
-    return check_reports(
-        _named(reports),
-        _named(baseline),
+    return judge_reports(
+        reports,
+        baselines,
         gates=_listed(gates),
         budgets=_listed(budgets),
         variant=variant,
         allow_different=allow_different,
+        looks=looks,
     )
 
 
@@ -74,7 +80,7 @@ def _listed(texts: str | Sequence[str]) -> tuple[str, ...]:
     return (texts,) if isinstance(texts, str) else tuple(texts)
 
 
-def _named(reports: Reports) -> tuple[Named, ...]:
+def named(reports: Reports) -> tuple[Named, ...]:
     """Read what is a path; a report without one is known by its number."""
     from ..json import read_report
 

@@ -6,6 +6,7 @@ verdicts, and nobody believes a line whose interval says otherwise.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from ...errors import GateError, InputError, ReportError
 from ...records import (
@@ -20,6 +21,7 @@ from ...records import (
 )
 from ...selection import Budget, parse_budgets
 from .._text import one_line
+from ._again import wanted_by
 from ._cases import Case, Named, cases, that_matter
 from ._environment import differences
 from ._evidence import rank_of, timings
@@ -37,7 +39,20 @@ _GROWTH_DEGREES = 11
 Pairing = tuple[Named, Named | None]
 
 
-def check_reports(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A check, and what would help to decide the rest of it.
+
+    Attributes:
+        check: The check.
+        wanted: Worker processes to add to the checked report, by variant; see `wanted_by`.
+    """
+
+    check: Check
+    wanted: dict[str, int]
+
+
+def judge_reports(
     reports: Sequence[Named],
     baselines: Sequence[Named],
     *,
@@ -45,8 +60,21 @@ def check_reports(
     budgets: Sequence[str],
     variant: str | None,
     allow_different: bool,
-) -> Check:
-    """Hold reports against gates and budgets; see `scaleprof.check`."""
+    looks: int = 1,
+) -> Judged:
+    """Hold reports against gates and budgets; see `scaleprof.check`.
+
+    Args:
+        reports: Reports to check.
+        baselines: What gates compare with.
+        gates: Gates as text.
+        budgets: Budgets as text.
+        variant: See `scaleprof.check`.
+        allow_different: Compare reports of different devices, versions or settings.
+        looks: How often the same lines are judged while processes are added: whoever looks again
+            until a line is decided errs more often than one look says, so that all looks share
+            the chance of error.
+    """
     parsed = tuple(parse_gate(text) for text in gates)
     bounds = parse_budgets(budgets)
     _refuse_nothing(reports, baselines, parsed, bounds)
@@ -59,23 +87,28 @@ def check_reports(
     ]
     found = that_matter(listed)
     timed = sum(case.is_timed for case in found)
-    confidence = 1 - (1 - CONFIDENCE) / max(timed, 1)
+    confidence = 1 - (1 - CONFIDENCE) / (max(timed, 1) * looks)
     noises = _Noises(confidence)
     graphs = _graphs(pairs, found)
     changed = {(graph.report, graph.variant) for graph in graphs}
-    lines = tuple(
-        _beside_graph(line, changed=(line.report, line.variant) in changed)
-        for line in (line_of(case, noises.of(case) if case.is_timed else None) for case in found)
-    )
-    return Check(
+    judged = [(case, noises.of(case) if case.is_timed else None) for case in found]
+    lines = [line_of(case, noise) for case, noise in judged]
+    wanted: dict[str, int] = {}
+    for (case, noise), line in zip(judged, lines, strict=True):
+        for identifier, more in wanted_by(case, line, noise).items():
+            wanted[identifier] = max(more, wanted.get(identifier, 0))
+    check = Check(
         verdict=_overall(lines),
-        lines=lines,
+        lines=tuple(
+            _beside_graph(line, changed=(line.report, line.variant) in changed) for line in lines
+        ),
         graphs=graphs,
         differences=differing,
         notes=(*_notes(pairs, variant), *_left_out(len(listed) - len(found))),
         confidence=CONFIDENCE,
         timed_lines=timed,
     )
+    return Judged(check=check, wanted=wanted)
 
 
 def _refuse_nothing(

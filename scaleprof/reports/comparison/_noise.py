@@ -74,19 +74,24 @@ class Noise:
     confidence: float
     most: int = MOST_PROCESSES
 
-    def half_width(self, timings: Sequence[Timing], *, more: int = 0) -> float:
+    def half_width(
+        self, timings: Sequence[Timing], *, more: int = 0, growing: int | None = None
+    ) -> float:
         """Return half the interval of a timing, or of the ratio of two, in logarithms.
 
         Args:
             timings: One, or two independent ones.
             more: Processes to imagine in addition, for each.
+            growing: How many of the timings, from the last, these are added to; None for all.
         """
+        growing = len(timings) if growing is None else growing
+        added = [0] * (len(timings) - growing) + [more] * growing
         variance = sum(
-            self.spread**2 / (timing.processes + more)
-            + timing.within**2 * timing.processes / (timing.processes + more)
-            for timing in timings
+            self.spread**2 / (timing.processes + extra)
+            + timing.within**2 * timing.processes / (timing.processes + extra)
+            for timing, extra in zip(timings, added, strict=True)
         )
-        degrees = self.degrees + more * len(timings)
+        degrees = self.degrees + more * growing
         return student_quantile(self.confidence, degrees) * math.sqrt(variance)
 
     def floor(self, timings: Sequence[Timing]) -> float:
@@ -95,22 +100,25 @@ class Noise:
         half = self.half_width(timings, more=max(0, self.most - fewest))
         return bounded_exp(half) - 1
 
-    def processes_to_decide(self, timings: Sequence[Timing], gap: float) -> int | None:
+    def processes_to_decide(
+        self, timings: Sequence[Timing], gap: float, *, growing: int | None = None
+    ) -> int | None:
         """Return how many more processes for each timing make the half width less than a gap.
 
         Args:
             timings: One, or two independent ones.
             gap: Distance between what is estimated and the limit, in logarithms.
+            growing: How many of the timings, from the last, can get more; None for all.
 
         Returns:
             The number; None if it is beyond reason.
         """
         low, high = 0, _SEARCHED
-        if self.most == 1 or self.half_width(timings, more=high) >= gap:
+        if self.most == 1 or self.half_width(timings, more=high, growing=growing) >= gap:
             return None
         while high - low > 1:
             middle = (low + high) // 2
-            if self.half_width(timings, more=middle) < gap:
+            if self.half_width(timings, more=middle, growing=growing) < gap:
                 high = middle
             else:
                 low = middle

@@ -7,6 +7,7 @@ In ``scaleprof.toml`` of the working directory, or under ``tool.scaleprof`` in `
     budgets = ["latency<=5ms"]
     variant = "base"
     baseline = "main.json"
+    rerun = "nets.py:Net"
 """
 
 import tomllib
@@ -29,12 +30,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         budgets: Budgets, as in ``--budget``.
         variant: As ``--variant``.
         baseline: Path, or paths, as ``--baseline``; relative to the file.
+        rerun: Model reference, as ``--rerun``.
     """
 
     gates: tuple[str, ...] = ()
     budgets: tuple[str, ...] = ()
     variant: str | None = None
     baseline: str | tuple[str, ...] = ()
+    rerun: str | None = None
 
     @property
     def baselines(self) -> tuple[str, ...]:
@@ -61,7 +64,7 @@ def read_settings(folder: Path | None = None) -> Settings:
         except msgspec.ValidationError as error:
             raise InputError(
                 f"`{name}`: [{'.'.join(keys)}]: {error}",
-                hint="it takes gates and budgets (lists of strings), variant and baseline",
+                hint="it takes gates and budgets (lists of strings), variant, baseline and rerun",
             ) from None
     return Settings()
 

@@ -30,6 +30,11 @@ _CALL_WIDTH = 56
 _CALL_LINES = 6
 _SHOWN_STAGES = 14
 _SHOWN_SAMPLES = 400
+# names from top to bottom, a little off the bars
+_NAMES_DOWNWARDS = {
+    "autorange": "reversed", "type": "category", "automargin": True,
+    "ticks": "outside", "ticklen": 5, "tickcolor": "rgba(0, 0, 0, 0)",
+}  # fmt: skip
 
 
 def markup(text: str) -> str:
@@ -254,7 +259,7 @@ def stages_figure(variant: Variant) -> Json | None:
     if not data:
         return None
     layout = _axes("share of the model, %", "", barmode="group", bargap=0.25)
-    layout["yaxis"] = {"autorange": "reversed", "type": "category", "automargin": True}
+    layout["yaxis"] = dict(_NAMES_DOWNWARDS)
     return {"data": data, "layout": layout, "kind": "bars", "rows": len(found)}
 
 
@@ -315,7 +320,7 @@ def noise_figure(variants: Sequence[Variant]) -> Json | None:
     if not data:
         return None
     layout = _axes("over the median of the variant, %", "", showlegend=False)
-    layout["yaxis"] = {"autorange": "reversed", "type": "category", "automargin": True}
+    layout["yaxis"] = dict(_NAMES_DOWNWARDS)
     return {"data": data, "layout": layout, "kind": "bars", "rows": len(data)}
 
 
