@@ -25,6 +25,7 @@ from ._measurable import check_known, samples_wanted
 from ._more import with_more
 from ._options import SEARCHED, Options
 from ._predict import device_law
+from ._spend import Stop, effort, spend
 from ._sweep import Progress, Sweep
 
 # batch, channels, height, width
@@ -50,13 +51,13 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
         _check_knobs(model, job.knobs, options)
         base = describe_base(model, job.knobs.base, options)
         sweep = job.sweep()
-        selection = _run(sweep, bench, base, options, job.state.name)
+        selection, stop = _run(sweep, bench, base, options, job.state.name)
         ladder = _climb(sweep, bench, base, options, job.state.name)
         context = job.finish(sweep, chosen=selection.variant if selection else None)
     report = _report(
         context(), base, knobs=job.knobs, sweep=sweep, selection=selection, options=options
     )
-    return replace(report, ladder=ladder)
+    return replace(report, ladder=ladder, effort=effort(sweep, options, stop))
 
 
 def _check_knobs(model: str, knobs: KnobsReply, options: Options) -> None:
@@ -67,25 +68,27 @@ def _check_knobs(model: str, knobs: KnobsReply, options: Options) -> None:
         raise ModelError(f"`{model}` has nothing to scale: {reasons}")
 
 
-def _run(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) -> Selection | None:
+def _run(
+    sweep: Sweep, bench: Bench, base: Base, options: Options, device: str
+) -> tuple[Selection | None, Stop | None]:
     """Measure, predict, choose and check; an interruption keeps what there is."""
+    stop = None
     try:
-        _measure(sweep, options)
-        _finish(sweep, base, options)
+        stop = _measure(sweep, base, options)
         if options.budgets:
             sweep.look_again()
     except KeyboardInterrupt:
         if sweep.base.measurement is None:
             raise
-        sweep.interrupted = True
+        sweep.interrupted, stop = True, None
         sweep.notes.append("interrupted: only what was measured until then is here")
     _finish(sweep, base, options)
     if not options.budgets:
-        return None
+        return None, stop
     selection = select_and_check(sweep, bench, options, device)
     sweep.correct_drift()
     _finish(sweep, base, options)
-    return selection
+    return selection, stop
 
 
 def _climb(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str) -> Ladder | None:
@@ -105,19 +108,23 @@ def _climb(sweep: Sweep, bench: Bench, base: Base, options: Options, device: str
     return climb_and_check(sweep, bench, options, device, refresh=refresh)
 
 
-def _measure(sweep: Sweep, options: Options) -> None:
+def _measure(sweep: Sweep, known: Base, options: Options) -> Stop:
     base = sweep.measure_base()
     if options.budgets or options.ladder:
         base = sweep.measure(base, seed=1, samples=samples_wanted(options.budgets))
     if base.measurement is not None and base.measurement.status != "ok":
         raise _base_failed(sweep, base)
     check_known(options.budgets, base, batch=options.batch)
-    fresh = [
-        v for strategy in options.strategies for v in sweep.resolve(strategy, options.multipliers)
-    ]
-    sweep.measure_all(sweep.worth_measuring(fresh))
-    if options.budgets:
-        sweep.fill_budgets()
+    for strategy in options.strategies:
+        sweep.resolve(strategy, options.multipliers)
+    _finish(sweep, known, options)
+    stop = spend(sweep, options)
+    if not options.budgets:
+        return stop
+    sweep.fill_budgets()
+    _finish(sweep, known, options)
+    # what fills a budget may be the choice, and one process may have been an unlucky one
+    return spend(sweep, options, most_processes=2)
 
 
 def _base_failed(sweep: Sweep, base: Variant) -> ModelError:
