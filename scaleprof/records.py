@@ -1022,6 +1022,31 @@ class Ladder(Record, frozen=True, kw_only=True):
     decided: bool = True
 
 
+class Effort(Record, frozen=True, kw_only=True):
+    """How much was measured, and why no more.
+
+    Attributes:
+        variants: Variants of the profile.
+        measured: Those of them that were measured.
+        processes: Worker processes that measured them, those of earlier jobs among them.
+        stopped: ``settled`` when no further measurement was expected to matter, ``measured`` when
+            nothing was left to measure, ``time`` at the time limit, or ``interrupted``.
+        left: What the best further measurement was expected to change of the choice, in units of
+            the predicted accuracy; without budgets, half of the widest predicted 90 % band of
+            latency, as a logarithm. None when nothing was left.
+        threshold: What `left` had to fall below.
+        reason: Why it stopped, in words.
+    """
+
+    variants: Count
+    measured: Count
+    processes: Count
+    stopped: Literal["settled", "measured", "time", "interrupted"]
+    left: float | None
+    threshold: float
+    reason: str
+
+
 class Report(Record, frozen=True, kw_only=True):
     """What ``scaleprof profile --json`` writes: a profile, and a selection if there is a budget.
 
@@ -1039,6 +1064,7 @@ class Report(Record, frozen=True, kw_only=True):
         decided: Whether the absence of a selection is certain: false when other processes
             disturbed the measurements that it rests on.
         ladder: A family of recipes for several latencies, if one was asked for.
+        effort: How much was measured, and why no more; None in reports that did not say.
     """
 
     schema: str = REPORT_SCHEMA
@@ -1054,6 +1080,7 @@ class Report(Record, frozen=True, kw_only=True):
     law: DeviceLaw | None = None
     decided: bool = True
     ladder: Ladder | None = None
+    effort: Effort | None = None
 
     def variant(self, variant_id: str) -> Variant:
         """Return the variant with this identifier.

@@ -196,6 +196,10 @@ class Bench:
         self._drift = drift_of([at for at, _ in seen], [latency for _, latency in seen])
         return self._drift
 
+    def blocks(self, variant: Variant) -> int:
+        """Return in how many processes a variant was measured, disturbed ones among them."""
+        return len(self._blocks[variant.id])
+
     @property
     def model_s(self) -> float:
         """Time that this job spent in models."""

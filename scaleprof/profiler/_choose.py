@@ -49,6 +49,8 @@ def select_from(
         report,
         selection=_selection(report, limits, strategies, chance) if parsed else None,
         selection_reason=None if parsed else "no budget was given: there is a ladder alone",
+        # measuring ended for other budgets
+        effort=None,
         strategies=strategies_side_by_side(
             report.variants, strategies, limits, batch=batch, confidence=chance
         )

@@ -24,7 +24,8 @@ from ._measurable import check_known, samples_wanted
 from ._more import with_more
 from ._options import SEARCHED, Options
 from ._predict import device_law
-from ._spaces import STAGE_PROCESSES, check_space, grid_variants, search_stages
+from ._spaces import STAGE_PROCESSES, check_space, resolve_grid, search_stages
+from ._spend import Stop, effort, spend
 from ._sweep import Progress, Sweep
 
 # batch, channels, height, width
@@ -51,13 +52,13 @@ def profile_model(model: str, options: Options, *, progress: Progress) -> Report
         check_space(model, job.knobs, options)
         base = describe_base(model, job.knobs.base, options)
         sweep = job.sweep()
-        selection = _run(sweep, job, base)
+        selection, stop = _run(sweep, job, base)
         ladder = _climb(sweep, job, base)
         context = job.finish(sweep, chosen=selection.variant if selection else None)
     report = _report(
         context(), base, knobs=job.knobs, sweep=sweep, selection=selection, options=options
     )
-    return replace(report, ladder=ladder)
+    return replace(report, ladder=ladder, effort=effort(sweep, options, stop))
 
 
 def _check_knobs(model: str, knobs: KnobsReply, options: Options) -> None:
@@ -68,26 +69,25 @@ def _check_knobs(model: str, knobs: KnobsReply, options: Options) -> None:
         raise ModelError(f"`{model}` has nothing to scale: {reasons}")
 
 
-def _run(sweep: Sweep, job: Job, base: Base) -> Selection | None:
+def _run(sweep: Sweep, job: Job, base: Base) -> tuple[Selection | None, Stop | None]:
     """Measure, predict, choose and check; an interruption keeps what there is."""
-    options = job.options
+    options, stop = job.options, None
     try:
-        _measure(sweep, job.knobs, base, options)
-        _finish(sweep, base, options)
+        stop = _measure(sweep, job.knobs, base, options)
         if options.budgets:
             sweep.look_again()
     except KeyboardInterrupt:
         if sweep.base.measurement is None:
             raise
-        sweep.interrupted = True
+        sweep.interrupted, stop = True, None
         sweep.notes.append("interrupted: only what was measured until then is here")
     _finish(sweep, base, options)
     if not options.budgets:
-        return None
+        return None, stop
     selection = select_and_check(sweep, job.bench, options, job.state.name)
     sweep.correct_drift()
     _finish(sweep, base, options)
-    return selection
+    return selection, stop
 
 
 def _climb(sweep: Sweep, job: Job, base: Base) -> Ladder | None:
@@ -108,25 +108,30 @@ def _climb(sweep: Sweep, job: Job, base: Base) -> Ladder | None:
     return climb_and_check(sweep, job.bench, options, job.state.name, refresh=refresh)
 
 
-def _measure(sweep: Sweep, knobs: KnobsReply, known: Base, options: Options) -> None:
+def _measure(sweep: Sweep, knobs: KnobsReply, known: Base, options: Options) -> Stop:
     base = sweep.measure_base()
     if options.budgets or options.ladder:
         base = sweep.measure(base, seed=1, samples=samples_wanted(options.budgets))
     if base.measurement is not None and base.measurement.status != "ok":
         raise _base_failed(sweep, base)
     check_known(options.budgets, base, batch=options.batch)
-    fresh = [
-        v for strategy in options.strategies for v in sweep.resolve(strategy, options.multipliers)
-    ]
+    for strategy in options.strategies:
+        sweep.resolve(strategy, options.multipliers)
     if options.space == "grid":
-        fresh += grid_variants(sweep, knobs, options)
+        resolve_grid(sweep, knobs, options)
+    _finish(sweep, known, options)
     sweep.kept_free = STAGE_PROCESSES if options.space == "stages" else 0
-    sweep.measure_all(sweep.worth_measuring(fresh))
+    stop = spend(sweep, options)
+    sweep.kept_free = 0
     if options.budgets:
         sweep.fill_budgets()
     if options.space == "stages":
-        sweep.kept_free = 0
         search_stages(sweep, knobs, options, accuracy_reach(base, known, options))
+    if not options.budgets:
+        return stop
+    _finish(sweep, known, options)
+    # what fills a budget may be the choice, and one process may have been an unlucky one
+    return spend(sweep, options, most_processes=2)
 
 
 def _base_failed(sweep: Sweep, base: Variant) -> ModelError:

@@ -94,8 +94,8 @@ def _is_list(value: object) -> bool:
     return isinstance(value, list | tuple) and len(value) > 1
 
 
-def grid_variants(sweep: Sweep, knobs: KnobsReply, options: Options) -> list[Variant]:
-    """Resolve the grid; return the variants that are new."""
+def resolve_grid(sweep: Sweep, knobs: KnobsReply, options: Options) -> None:
+    """Resolve the grid."""
     given = dict(options.grid) or {
         axis: factors
         for axis, factors in DEFAULT_GRID.items()
@@ -108,7 +108,7 @@ def grid_variants(sweep: Sweep, knobs: KnobsReply, options: Options) -> list[Var
         points=tuple(point for point in points if any(f != 1.0 for f in point.values())),
         dtype=options.dtype,
     )
-    return sweep.join(GRID, request, "grid")
+    sweep.join(GRID, request, "grid")
 
 
 def search_stages(sweep: Sweep, knobs: KnobsReply, options: Options, reach: float) -> None:
@@ -127,7 +127,7 @@ def search_stages(sweep: Sweep, knobs: KnobsReply, options: Options, reach: floa
     search = _StageSearch(sweep, knobs, options, reply, reach)
     search.look_at_each_size()
     for _ in range(STAGE_ROUNDS):
-        sweep.measure_all(sweep.worth_measuring(search.best(STAGE_RECIPES_PER_ROUND)))
+        sweep.measure_all(search.best(STAGE_RECIPES_PER_ROUND))
 
 
 class _StageSearch:

@@ -34,9 +34,6 @@ SENTINEL_EVERY = 6
 CHECK_PROCESSES = 4
 # processes kept free for each rung of a ladder: two near it, and two that check what is on it
 PROCESSES_OF_RUNG = 4
-# a variant expected this far beyond a limit, or this far below it, does not change the choice
-_TOO_SLOW = 1.6
-_TOO_FAST = 3.0
 # multipliers closer than this are the same question
 _SAME = 0.015
 # a strategy fills a budget if it comes this near to where it is aimed
@@ -227,14 +224,18 @@ class Sweep:
             block = left[start : start + SENTINEL_EVERY]
             self._random.shuffle(block)
             for variant in block:
-                if not self._bench.has_time_for(1 + self._reserve):
-                    self._note_time()
+                if not self.has_time:
+                    self.note_time()
                     return
                 self.measure(variant)
-            if len(block) == SENTINEL_EVERY and self._bench.has_time_for(1 + self._reserve):
-                self._watch()
+            if len(block) == SENTINEL_EVERY and self.has_time:
+                self.watch()
 
-    def _watch(self) -> None:
+    def measure_once_more(self, variant: Variant) -> Variant:
+        """Measure a variant in one more process, with weights and inputs of its own."""
+        return self.measure(variant, seed=self._bench.blocks(variant))
+
+    def watch(self) -> None:
         """Measure the sentinel, and correct everything for what it shows."""
         self.measure(self.base, seed=0)
         self.correct_drift()
@@ -247,7 +248,7 @@ class Sweep:
 
     @property
     def has_time(self) -> bool:
-        """Whether one more variant can be measured before the time limit."""
+        """Whether there is time for one more process and for checking the choice."""
         return self._bench.has_time_for(1 + self._reserve)
 
     @property
@@ -255,7 +256,8 @@ class Sweep:
         kept = self.kept_free + self.kept_for_ladder
         return kept + (CHECK_PROCESSES if self._options.budgets else 0)
 
-    def _note_time(self) -> None:
+    def note_time(self) -> None:
+        """Note once that the time limit ended the sweep."""
         text = "the time limit ended the sweep; variants marked ~ are predicted (--time-limit)"
         if text not in self.notes:
             self.notes.append(text)
@@ -265,15 +267,6 @@ class Sweep:
         variants = list(self.variants.values())
         for variant in with_predictions(variants, on_cpu=self.on_cpu, device=self.device_name):
             self._keep(variant)
-
-    def worth_measuring(self, variants: Sequence[Variant]) -> list[Variant]:
-        """Order variants by how near to the limits they are expected, without the hopeless ones."""
-        limits = self.limits
-        if not limits:
-            return sorted(variants, key=lambda v: v.cost.macs)
-        room = {v.id: self._room(v, limits) for v in variants}
-        near = [v for v in variants if -math.log(_TOO_SLOW) < room[v.id] < math.log(_TOO_FAST)]
-        return sorted(near, key=lambda v: abs(room[v.id]))
 
     def _room(self, variant: Variant, limits: Sequence[Limit]) -> float:
         """Logarithm of the room a variant is expected to leave under its tightest limit."""
@@ -297,12 +290,32 @@ class Sweep:
     def fill_budgets(self) -> None:
         """Add and measure, for each strategy, the variant that just fills the budgets."""
         for _ in range(_FILL_ROUNDS):
-            fresh: list[Variant] = []
-            for strategy in self._options.strategies:
-                multiplier = self._unfilled(strategy)
-                if multiplier is not None:
-                    fresh += self.resolve(strategy, [multiplier])
-            self.measure_all(fresh)
+            fresh = [v for strategy in self._options.strategies for v in self._to_fill(strategy)]
+            # two strategies may round to the same variant
+            self.measure_all({variant.id: variant for variant in fresh}.values())
+
+    def _to_fill(self, strategy: str) -> list[Variant]:
+        """Return what to measure for a strategy to fill the budgets; nothing if it does."""
+        limits, own = self.limits, self._of(strategy)
+        filling = [v for v in own if self._fills(v, limits)]
+        if filling:
+            # counted quantities say that it fills, and nobody has measured how fast it is
+            known = any(v.measurement is not None for v in filling)
+            return [] if known else [min(filling, key=lambda v: self._room(v, limits))]
+        multiplier = self._unfilled(own)
+        if multiplier is None:
+            return []
+        return self.resolve(strategy, [multiplier]) or self._nearest(strategy, multiplier)
+
+    def _nearest(self, strategy: str, multiplier: float) -> list[Variant]:
+        """The variant that a multiplier was rounded to, unless it is measured."""
+        own = self._of(strategy)
+        nearest = min(own, key=lambda v: abs(math.log(_multiplier(v) / multiplier)))
+        return [nearest] if nearest.measurement is None else []
+
+    def _of(self, strategy: str) -> list[Variant]:
+        # other kernel sizes change the latency at the same multiplier
+        return [v for v in self.variants.values() if strategy in v.strategies and keeps_kernels(v)]
 
     def look_again(self) -> None:
         """Measure in one more process what the choice hangs on.
@@ -321,19 +334,16 @@ class Sweep:
             and self._room(variant, limits) > -math.log(_NARROWLY)
         ]
         for variant in rank(near, batch=self._options.batch)[:_SECOND_LOOKS]:
-            if self._bench.has_time_for(1 + self._reserve):
+            if self.has_time:
                 self.measure(variant, seed=1)
 
-    def _unfilled(self, strategy: str) -> float | None:
-        """Return the multiplier to try next, or None if the strategy fills the budgets already."""
-        limits, batch = self.limits, self._options.batch
-        # other kernel sizes change the latency at the same multiplier
-        own = [v for v in self.variants.values() if strategy in v.strategies and keeps_kernels(v)]
-        if any(self._fills(v, limits) for v in own):
-            return None
-        confidence = self._options.confidence
-        wanted = filling_multiplier(own, limits, batch=batch, confidence=confidence)
-        tried = [_multiplier(v) for v in own]
+    def _unfilled(self, own: Sequence[Variant]) -> float | None:
+        """Return the multiplier that a strategy should be tried at; None if it was."""
+        options = self._options
+        wanted = filling_multiplier(
+            own, self.limits, batch=options.batch, confidence=options.confidence, predicted=True
+        )
+        tried = [_multiplier(v) for v in own if v.measurement is not None]
         if wanted is None or any(abs(math.log(wanted / m)) < _SAME for m in tried):
             return None
         return wanted

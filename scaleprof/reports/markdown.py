@@ -22,6 +22,7 @@ from ._cells import (
     verified_text,
 )
 from ._choices import ladder_lines, more_text
+from ._effort import effort_line
 from ._text import one_line, size
 from .verdicts import SHOWN_PARTS, added, change, counts_text, part_name, shown, summary
 
@@ -108,6 +109,8 @@ def _report(report: Report) -> Iterator[str]:
     yield ""
     yield from _choice(report)
     yield from _ladder(report)
+    if report.effort is not None:
+        yield f"{escape(effort_line(report.effort))}\n"
 
 
 def _ladder(report: Report) -> Iterator[str]:

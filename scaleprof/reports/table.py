@@ -33,6 +33,7 @@ from ._cells import (
     verified_text,
 )
 from ._choices import ladder_lines, more_text
+from ._effort import effort_line
 from ._law import law_lines
 from ._text import code_line, factors, one_line, recipe_name, size
 
@@ -168,6 +169,7 @@ def _legend(report: Report) -> Text:
     if len(skipped) > _SHOWN_SKIPPED:
         lines.append(f"skipped: {len(skipped) - _SHOWN_SKIPPED} more, see the report")
     lines += [f"note: {one_line(note)}" for note in report.notes]
+    lines += [effort_line(report.effort)] if report.effort is not None else []
     lines += _time_spent(report)
     return Text("\n".join(lines), style="dim")
 

@@ -7,6 +7,9 @@ from ._budget import parse_budgets as parse_budgets
 from ._confidence import CONFIDENCE as CONFIDENCE
 from ._confidence import confidence_text as confidence_text
 from ._confidence import parse_confidence as parse_confidence
+from ._gain import Gain as Gain
+from ._gain import expected_gains as expected_gains
+from ._gain import widest_bands as widest_bands
 from ._ladder import climb as climb
 from ._ladder import parse_ladder as parse_ladder
 from ._more import SHARE as SHARE

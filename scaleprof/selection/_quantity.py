@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-from ..records import Variant
+from ..records import BytesBand, LatencyBand, Variant
 from ._budget import Bound
 
 Source = Literal["counted", "measured", "estimated", "predicted"]
@@ -106,8 +106,12 @@ def _median(variant: Variant) -> Quantity | None:
     band = variant.prediction.latency_s if variant.prediction else None
     if band is None:
         return None
-    spread = math.log(band.p95 / band.p05) / (2 * _Z90)
-    return Quantity(value=band.p50, spread=spread, source="predicted")
+    return Quantity(value=band.p50, spread=band_spread(band), source="predicted")
+
+
+def band_spread(band: LatencyBand | BytesBand) -> float:
+    """Return the standard deviation of the logarithm that a 90 % band stands for."""
+    return math.log(band.p95 / band.p05) / (2 * _Z90)
 
 
 def _spread(interval: tuple[float, float] | None, processes: int) -> float:
@@ -141,5 +145,4 @@ def _peak(variant: Variant) -> Quantity | None:
     band = variant.prediction.peak_bytes if variant.prediction else None
     if band is None or band.p05 <= 0:
         return None
-    spread = math.log(band.p95 / band.p05) / (2 * _Z90)
-    return Quantity(value=band.mean, spread=spread, source="predicted")
+    return Quantity(value=band.mean, spread=band_spread(band), source="predicted")
