@@ -38,3 +38,4 @@ from ._stage_shape import deepest_stage as deepest_stage
 from ._stage_shape import excess_of as excess_of
 from ._stage_shape import growth_of as growth_of
 from ._stage_shape import stage_loss as stage_loss
+from ._stage_shape import unevenness as unevenness

@@ -61,21 +61,37 @@ def uneven_loss(stages: Sequence[StageFactors]) -> float:
         >>> uneven_loss(half), uneven_loss(())
         (0.25, 0.0)
     """
-    deepest = deepest_stage([stage.blocks for stage in stages]) if stages else None
-    rows = [
-        (
-            growth_of(stage.depth, stage.width),
-            excess_of(stage.depth, stage.width, deepest=i == deepest),
-            stage.share,
-        )
-        for i, stage in enumerate(stages)
+    if not stages:
+        return 0.0
+    deepest = deepest_stage([stage.blocks for stage in stages])
+    growth = [growth_of(stage.depth, stage.width) for stage in stages]
+    excess = [
+        excess_of(stage.depth, stage.width, deepest=i == deepest) for i, stage in enumerate(stages)
     ]
-    middles = {middle for growth, excess, _ in rows for middle in (growth, excess)}
-    deviations = (
-        sum(share * max(middle - growth, excess - middle, 0.0) for growth, excess, share in rows)
-        for middle in middles
+    return UNEVEN_LOSS * unevenness(growth, excess, [stage.share for stage in stages])
+
+
+def unevenness(growth: Sequence[float], excess: Sequence[float], shares: Sequence[float]) -> float:
+    """Return the mean deviation of growths from the middle that makes it least.
+
+    Args:
+        growth: ln of the factor of each stage's compute.
+        excess: As much of it as counts for growing more than others.
+        shares: Shares of stages, their weights.
+
+    Examples:
+        >>> unevenness([0.5, 0.5], [0.5, 0.5], [0.3, 0.7])
+        0.0
+        >>> round(unevenness([0.0, 1.0], [0.0, 1.0], [0.3, 0.7]), 9)
+        0.3
+    """
+    return min(
+        sum(
+            share * max(middle - g, e - middle, 0.0)
+            for g, e, share in zip(growth, excess, shares, strict=True)
+        )
+        for middle in (*growth, *excess)
     )
-    return UNEVEN_LOSS * min(deviations, default=0.0)
 
 
 def uneven_refusal(stages: Sequence[StageFactors]) -> str | None:

@@ -22,6 +22,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..prediction import unevenness
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -130,29 +132,6 @@ class StageSolution:
     choice: Choice
     worth: float
     proved: bool = True
-
-
-def unevenness(growth: Sequence[float], excess: Sequence[float], shares: Sequence[float]) -> float:
-    """Return the mean deviation of growths from the middle that makes it least.
-
-    Args:
-        growth: ln of the factor of each stage's compute.
-        excess: As much of it as counts for growing more than others.
-        shares: Shares of stages, their weights.
-
-    Examples:
-        >>> unevenness([0.5, 0.5], [0.5, 0.5], [0.3, 0.7])
-        0.0
-        >>> round(unevenness([0.0, 1.0], [0.0, 1.0], [0.3, 0.7]), 9)
-        0.3
-    """
-    return min(
-        sum(
-            share * max(middle - g, e - middle, 0.0)
-            for g, e, share in zip(growth, excess, shares, strict=True)
-        )
-        for middle in (*growth, *excess)
-    )
 
 
 def solve_stages(

@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from scaleprof.prediction import AccuracyQuery, TrainedModel, fit_accuracy_law, stage_loss
+from scaleprof.prediction import (
+    AccuracyQuery,
+    TrainedModel,
+    fit_accuracy_law,
+    stage_loss,
+    unevenness,
+)
 from scaleprof.prediction._recipe_shape import shape_features
 from scaleprof.records import StageFactors
 
@@ -28,6 +34,14 @@ def test_stages_scaled_alike_are_what_the_whole_is():
     )
     assert shape_features(alike) == pytest.approx(shape_features(whole))
     assert LAW.predict(alike).mean == pytest.approx(LAW.predict(whole).mean)
+
+
+def test_growing_alike_is_even_and_the_middle_is_the_median():
+    shares = [0.2, 0.6, 0.2]
+    assert unevenness([0.7] * 3, [0.7] * 3, shares) == 0.0
+    growth = [0.0, 1.0, 5.0]
+    assert unevenness(growth, growth, shares) == pytest.approx(0.2 * 1 + 0.2 * 4)
+    assert unevenness(growth, [0.0, 1.0, 1.5], shares) == pytest.approx(0.2 * 1 + 0.2 * 0.5)
 
 
 def test_of_equal_compute_the_uneven_recipe_is_worth_less_and_its_band_is_wider():

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from scaleprof.selection import StageSpace, solve_stages, stage_solutions
-from scaleprof.selection._stages import unevenness
 
 LIMITS = {"latency": 0.017, "params": 9e6}
 
@@ -94,14 +93,6 @@ def test_a_space_too_large_to_enumerate_is_solved():
             other = (*best.choice[:stage], option, *best.choice[stage + 1 :])
             if space.holds(other, {"latency": 0.02}):
                 assert space.worth(other) <= best.worth + 1e-5
-
-
-def test_growing_alike_is_even_and_the_middle_is_the_median():
-    shares = [0.2, 0.6, 0.2]
-    assert unevenness([0.7] * 3, [0.7] * 3, shares) == 0.0
-    growth = [0.0, 1.0, 5.0]
-    assert unevenness(growth, growth, shares) == pytest.approx(0.2 * 1 + 0.2 * 4)
-    assert unevenness(growth, [0.0, 1.0, 1.5], shares) == pytest.approx(0.2 * 1 + 0.2 * 0.5)
 
 
 def test_the_reach_forbids_one_stage_from_running_away():
