@@ -122,10 +122,10 @@ def _measure(sweep: Sweep, knobs: KnobsReply, known: Base, options: Options) -> 
     _finish(sweep, known, options)
     sweep.kept_free = STAGE_PROCESSES if options.space == "stages" else 0
     stop = spend(sweep, options)
-    sweep.kept_free = 0
     if options.budgets:
         sweep.fill_budgets()
     if options.space == "stages":
+        sweep.kept_free = 0
         search_stages(sweep, knobs, options, accuracy_reach(base, known, options))
     if not options.budgets:
         return stop
