@@ -18,7 +18,7 @@ $(VENV)/.user: $(BIN)/python pyproject.toml
 	touch $@
 
 # tests that measure: one at a time, since two at once disturb each other; the others share two cores
-MEASURING := tests/cli tests/profiler tests/knobs/test_kernels.py tests/test_pytest_plugin.py \
+MEASURING := tests/cli tests/profiler tests/knobs/test_searched.py tests/test_pytest_plugin.py \
 	tests/test_workflow.py scaleprof/profiler
 
 # cheapest first

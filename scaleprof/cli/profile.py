@@ -62,7 +62,8 @@ def profile(
     ladder: Ladder = "",
     device: Device = "auto",
     axes: Annotated[
-        str, typer.Option(metavar="AXES", help="Axes that may be scaled; kernel_size too.")
+        str,
+        typer.Option(metavar="AXES", help="Axes to scale; kernel_size and patch_size too."),
     ] = "width,depth,resolution",
     dtype: Dtype = "float32",
     batch: Batch = 1,
@@ -108,6 +109,12 @@ def profile(
         str | None,
         typer.Option(metavar="NAME", help="What --base-accuracy is: error, loss, dice, …."),
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REPORT", help="A profile of MODEL on another device, to predict from."
+        ),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure anew what was measured before.")
     ] = False,
@@ -145,6 +152,7 @@ def profile(
             anchor=anchor,
             accuracy=accuracy,
             metric=metric,
+            like=like,
             fresh=fresh,
             store="off" if no_store else store,
             progress=progress,

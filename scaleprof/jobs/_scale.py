@@ -9,7 +9,6 @@ import torch
 from ..costs import training_peak_bytes
 from ..errors import RecipeError
 from ..knobs import (
-    KERNEL_SIZE,
     Arguments,
     Knobs,
     base_variant,
@@ -17,7 +16,7 @@ from ..knobs import (
     resolve_factors,
     resolve_strategy,
     size_factor,
-    with_other_kernels,
+    with_other_sizes,
 )
 from ..models import (
     build_module,
@@ -96,13 +95,12 @@ def _opened_files() -> set[str]:
 def resolve(request: ScaleRequest) -> ScaleReply:
     """Resolve one strategy at several multipliers."""
     knobs = knobs_of(request)
-    kernels = KERNEL_SIZE in request.axes
-    variants = list(with_other_kernels(knobs, base_variant(knobs))) if kernels else []
+    variants = list(with_other_sizes(knobs, base_variant(knobs), request.axes))
     skipped = []
     for multiplier in request.multipliers:
         try:
             variant = resolve_strategy(knobs, request.strategy, multiplier, axes=request.axes)
-            variants += [variant, *(with_other_kernels(knobs, variant) if kernels else ())]
+            variants += [variant, *with_other_sizes(knobs, variant, request.axes)]
         except RecipeError as error:
             skipped.append(str(error))
     return ScaleReply(variants=tuple(variants), skipped=tuple(dict.fromkeys(skipped)))

@@ -7,13 +7,12 @@ from typing import Any
 
 from ._find import find_knobs as find_knobs
 from ._groups import Arguments as Arguments
-from ._kernels import KERNEL_SIZE as KERNEL_SIZE
-from ._kernels import with_other_kernels as with_other_kernels
 from ._knobs import Knobs as Knobs
 from ._resolution import size_factor as size_factor
 from ._resolve import base_variant as base_variant
 from ._resolve import resolve_factors as resolve_factors
 from ._resolve import resolve_strategy as resolve_strategy
+from ._searched import with_other_sizes as with_other_sizes
 from ._stages import count_stages as count_stages
 from ._stages import has_widths_by_stage as has_widths_by_stage
 from ._stages import resolve_stages as resolve_stages

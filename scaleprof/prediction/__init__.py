@@ -27,6 +27,7 @@ from ._published import choose_anchor as choose_anchor
 from ._published import profiles_folder as profiles_folder
 from ._published import published_anchors as published_anchors
 from ._rates import Ceilings as Ceilings
+from ._rates import RatePrior as RatePrior
 from ._rates import ceilings_of as ceilings_of
 from ._rates import rate_prior as rate_prior
 from ._runs import fit_family as fit_family

@@ -210,6 +210,7 @@ def profile(
     anchor: str | None = None,
     accuracy: AccuracyRuns | str | None = None,
     metric: str | None = None,
+    like: Report | str | None = None,
     confidence: float | str = 0.95,
     ladder: Sequence[str] = (),
     fresh: bool = False,
@@ -224,8 +225,8 @@ def profile(
         budgets: Bounds that the choice must hold: ``latency<=5ms``, ``memory<=500MiB``,
             ``latency<=2x`` (relative to the base). Without any, nothing is chosen.
         device: Torch device string; ``auto`` takes the accelerator if there is one, else the CPU.
-        axes: Axes that may be scaled. With ``kernel_size``, which no strategy scales, the kernel
-            sizes around each variant are searched too.
+        axes: Axes that may be scaled. With ``kernel_size`` and ``patch_size``, which no strategy
+            scales, the sizes around those of each variant are searched too.
         dtype: ``float32``, ``float16`` or ``bfloat16``.
         batch: Items in one forward pass.
         layout: ``nchw``, or ``nhwc`` for channels last.
@@ -250,6 +251,8 @@ def profile(
             or its path.
         metric: What `base_accuracy` is, if not top-1 in percent: ``error``, ``loss``, or the name
             of an accuracy in percent. Runs say themselves.
+        like: A profile of the same model on another device of this type, or its path: what it
+            taught is where predictions start from, so that fewer measurements are needed here.
         confidence: Chance of meeting each budget that is required of the choice, from the spread
             of what was measured or predicted: ``0.95`` or ``"95%"``, from 50 % to 99.9 %.
         ladder: Latencies (``1ms``) or factors over the base's (``0.5x``) for which a family of
@@ -303,6 +306,7 @@ def profile(
         base_accuracy=base_accuracy,
         anchor=anchor,
         accuracy=_read_runs(accuracy) if isinstance(accuracy, str) else accuracy,
+        like=_read(like) if like is not None else None,
         metric=metric,
         fresh=fresh,
         store=store,
@@ -518,6 +522,8 @@ def select(
     Args:
         report: A report, or the path of one.
         budgets: Budgets as text; see `profile`. With a ladder there may be none.
+        like: A profile of the same model on another device of this type, or its path: what it
+            taught is where predictions start from, so that fewer measurements are needed here.
         confidence: Chance of meeting each budget that is required.
         ladder: Latencies or factors for which a family of recipes is wanted; see `profile`.
 

@@ -114,5 +114,7 @@ def _query(variant: Variant, batch: float) -> AccuracyQuery:
         width=achieved.get("width", 1.0),
         depth=achieved.get("depth", 1.0),
         resolution=achieved.get("resolution", 1.0),
+        patch_size=achieved.get("patch_size", 1.0),
+        kernel_size=achieved.get("kernel_size", 1.0),
         stages=variant.recipe.stages,
     )

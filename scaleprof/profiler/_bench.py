@@ -80,6 +80,8 @@ class Bench:
         self._last: dict[str, MeasureReply | None] = {}
         self._drift = Drift()
         self._patience_s = _PATIENCE_S
+        # a process that was left alone has just looked at the cores for the next one
+        self._quiet = False
         self.deadline = deadline
         self.kept = kept
 
@@ -131,6 +133,7 @@ class Bench:
             # between the start and the end of it
             self._keep(variant, outcome, at_s=(began + time.monotonic()) / 2)
             disturbed = isinstance(outcome, Done) and outcome.reply.disturbed
+            self._quiet = not disturbed
             if not disturbed or not self.has_time_for(_RESERVE_FOR_RETRY):
                 return
 
@@ -170,10 +173,12 @@ class Bench:
 
     def _wait_for_quiet(self) -> None:
         """Wait a little for other processes to leave the cores, within an allowance for the job."""
+        if self._device != "cpu" or self._quiet:
+            return
         while self._patience_s > 0:
             watch = LoadWatch()
             time.sleep(_LOOK_S)
-            if self._device != "cpu" or watch.load().foreign_cores <= FOREIGN_CORES:
+            if watch.load().foreign_cores <= FOREIGN_CORES:
                 return
             self._patience_s -= _LOOK_S
 

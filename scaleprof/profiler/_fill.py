@@ -10,6 +10,7 @@ from statistics import NormalDist
 
 from ..records import Variant
 from ..selection import CONFIDENCE, Limit, quantity
+from ._options import SEARCHED
 
 # standard deviation of ln latency that one process leaves open: a limit that is known with noise is
 # aimed at from below, to meet it with confidence
@@ -30,9 +31,9 @@ def margin(confidence: float) -> float:
     return math.exp(-NormalDist().inv_cdf(confidence) * _SPREAD)
 
 
-def keeps_kernels(variant: Variant) -> bool:
-    """Tell whether a variant has the kernels of the base: others change latency by themselves."""
-    return variant.recipe.achieved.get("kernel_size", 1.0) == 1.0
+def keeps_sizes(variant: Variant) -> bool:
+    """Tell whether a variant has the kernels and patches of the base: no strategy turns others."""
+    return all(variant.recipe.achieved.get(axis, 1.0) == 1.0 for axis in SEARCHED)
 
 
 def filling_multiplier(

@@ -16,6 +16,7 @@ from ._context import context_of, device_of
 from ._crew import Crew, libraries_of
 from ._devices import known_calibration
 from ._kept import Kept
+from ._like import learned_elsewhere
 from ._measurable import check_measurable
 from ._options import Options, resolve_kernels
 from ._probing import knobs_request, probe_knobs
@@ -52,7 +53,11 @@ class Job:
     started: dt.datetime
 
     def sweep(self) -> Sweep:
-        """Return the variants of the job: the base, to begin with."""
+        """Return the variants of the job: the base, to begin with.
+
+        Raises:
+            ReportError: If the profile that predictions are to start from does not fit the job.
+        """
         return Sweep(
             model=self.model,
             knobs=self.knobs,
@@ -61,6 +66,7 @@ class Job:
             bench=self.bench,
             progress=self.progress,
             device_name=self.state.device.name,
+            like=learned_elsewhere(self.model, self.options, self.state.device),
         )
 
     def finish(self, sweep: Sweep, *, chosen: str | None = None) -> Callable[[], Context]:

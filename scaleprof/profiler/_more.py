@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ..records import Selection, Variant, replace
 from ..selection import Limit, binding_limit, more_of_the_budget, raised, worth
-from ._fill import filling_multiplier, keeps_kernels
+from ._fill import filling_multiplier, keeps_sizes
 
 
 def with_more(
@@ -56,7 +56,7 @@ def _filling(
 
 def _is_ranked(variant: Variant) -> bool:
     known = variant.accuracy is not None and variant.accuracy.mean is not None
-    return known and keeps_kernels(variant)
+    return known and keeps_sizes(variant)
 
 
 def _interpolated(variants: Sequence[Variant], multiplier: float) -> float | None:

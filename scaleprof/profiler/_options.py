@@ -7,13 +7,13 @@ from typing import Literal
 
 from ..errors import DeviceError, InputError, MissingExtraError, RecipeError
 from ..models import Kernels
-from ..records import AccuracyRuns, Device, Record
+from ..records import AccuracyRuns, Device, Record, Report
 from ..scaling import STRATEGIES
 from ..selection import CONFIDENCE, Budget
 
 AXES = ("width", "depth", "resolution")
 # axes that no strategy scales, and that are searched around each where they are named
-SEARCHED = ("kernel_size",)
+SEARCHED = ("kernel_size", "patch_size")
 DTYPES = ("float32", "float16", "bfloat16")
 LAYOUTS = ("nchw", "nhwc")
 MODES = ("eager", "compile", "graph")
@@ -51,6 +51,7 @@ class Options(Record, frozen=True, kw_only=True):
         anchor: Training tag of the published figure to start from.
         accuracy: The user's own runs to predict accuracy from, instead of published figures.
         metric: What `base_accuracy` is; None for top-1 in percent, or for what the runs say.
+        like: A profile of the model on another device, which predictions start from.
         fresh: Whether knobs are found and variants measured anew, whatever was found before.
         store: Path of the store of measurements, ``off`` for none; None for the user's own.
         command: The command line, for the record.
@@ -77,6 +78,7 @@ class Options(Record, frozen=True, kw_only=True):
     anchor: str | None = None
     accuracy: AccuracyRuns | None = None
     metric: str | None = None
+    like: Report | None = None
     fresh: bool = False
     store: str | None = None
     command: str | None = None

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from ..prediction import (
+    CARRIED,
     MIN_POINTS,
     ON_CPU,
     ON_GPU,
@@ -12,13 +13,15 @@ from ..prediction import (
     LatencyLaw,
     RooflineLaw,
     Workload,
+    carried,
     explained_by,
     fit_exponents,
     fit_latency_law,
     fit_roofline,
     rate_prior,
 )
-from ..records import BytesBand, DeviceLaw, LatencyBand, Prediction, Variant, replace
+from ..records import BytesBand, Cost, DeviceLaw, LatencyBand, Prediction, Variant, replace
+from ._like import Elsewhere
 from ._tails import tail_ratios
 
 # the allocator's peak over the static plan varies by at least this much between variants
@@ -27,7 +30,7 @@ _Z90 = statistics.NormalDist().inv_cdf(0.95)
 
 
 def with_predictions(
-    variants: Sequence[Variant], *, on_cpu: bool, device: str = ""
+    variants: Sequence[Variant], *, on_cpu: bool, device: str = "", like: Elsewhere | None = None
 ) -> list[Variant]:
     """Return the variants with what the law says of each.
 
@@ -37,8 +40,9 @@ def with_predictions(
         variants: All variants of one model.
         on_cpu: Whether the device is a CPU, whose peak bytes are the static plan.
         device: Its name, to look up its data sheet.
+        like: What a profile of another device teaches.
     """
-    latencies = _latencies(variants, on_cpu, device)
+    latencies = _latencies(variants, on_cpu, device, like)
     tails = tail_ratios(variants)
     predictions = [
         _predict(v, variants, on_cpu, *latencies.get(v.id, (None, ""))) for v in variants
@@ -69,18 +73,19 @@ def _predict(
 
 
 def _latencies(
-    variants: Sequence[Variant], on_cpu: bool, device: str
+    variants: Sequence[Variant], on_cpu: bool, device: str, like: Elsewhere | None
 ) -> Mapping[str, tuple[LatencyBand, str]]:
     """Predict the latency of each variant; a measured one from the others alone."""
     timed = [v for v in variants if _median(v) is not None]
-    law = roofline_law(variants, on_cpu=on_cpu, device=device)
+    law = roofline_law(variants, on_cpu=on_cpu, device=device, like=like)
     if law is None:
         return _by_log_fit(variants)
     untimed = [v for v in variants if _median(v) is None]
     source = "roofline by kind of work, fitted to {} other measured variants"
-    known = dict(
-        zip([v.id for v in untimed], law.bands(list(map(_workload, untimed))), strict=True)
-    )
+    if like is not None:
+        source = f"{source} and to a profile on {like.device}"
+    bands = law.bands(workloads([v.cost for v in untimed], like))
+    known = dict(zip([v.id for v in untimed], bands, strict=True))
     found = {name: (band, source.format(len(timed))) for name, band in known.items()}
     if len(timed) > 1:
         left_out = source.format(len(timed) - 1)
@@ -102,9 +107,15 @@ def _by_log_fit(variants: Sequence[Variant]) -> dict[str, tuple[LatencyBand, str
 
 
 def roofline_law(
-    variants: Sequence[Variant], *, on_cpu: bool, device: str = ""
+    variants: Sequence[Variant], *, on_cpu: bool, device: str = "", like: Elsewhere | None = None
 ) -> RooflineLaw | None:
     """Fit the roofline to those variants that are measured.
+
+    Args:
+        variants: All variants of one model.
+        on_cpu: Whether the device is a CPU.
+        device: Its name, to look up its data sheet.
+        like: What a profile of another device teaches.
 
     Returns:
         The law; None where nothing is measured or the work of a variant is not recorded.
@@ -113,12 +124,25 @@ def roofline_law(
     if not timed or not all(v.cost.work for v in variants):
         return None
     dtypes = [spec.dtype for spec in timed[0].cost.inputs if "float" in spec.dtype]
+    if like is not None:
+        prior, residual = like.prior(device), CARRIED
+    else:
+        dtype = dtypes[0] if dtypes else "float32"
+        prior = rate_prior("cpu" if on_cpu else "gpu", device, dtype)
+        residual = ON_CPU if on_cpu else ON_GPU
     return fit_roofline(
-        list(map(_workload, timed)),
+        workloads([v.cost for v in timed], like),
         [latency for v in timed if (latency := _median(v)) is not None],
-        rate_prior("cpu" if on_cpu else "gpu", device, dtypes[0] if dtypes else "float32"),
-        ON_CPU if on_cpu else ON_GPU,
+        prior,
+        residual,
     )
+
+
+def workloads(costs: Sequence[Cost], like: Elsewhere | None = None) -> list[Workload]:
+    """Return variants as the law sees them, with how far they departed from it elsewhere."""
+    # all variants of a profile are one family
+    works = [Workload(work=cost.work) for cost in costs]
+    return works if like is None else carried(like.law, works)
 
 
 def latency_law(variants: Sequence[Variant]) -> LatencyLaw | None:
@@ -132,19 +156,22 @@ def latency_law(variants: Sequence[Variant]) -> LatencyLaw | None:
     return fit_latency_law(points) if len(points) >= MIN_POINTS else None
 
 
-def device_law(variants: Sequence[Variant], *, on_cpu: bool, device: str = "") -> DeviceLaw | None:
+def device_law(
+    variants: Sequence[Variant], *, on_cpu: bool, device: str = "", like: Elsewhere | None = None
+) -> DeviceLaw | None:
     """Describe how latency grows on the device; None when fewer than two variants are measured.
 
     Args:
         variants: All variants of one model, the base first.
         on_cpu: Whether the device is a CPU.
         device: Its name, to look up its data sheet.
+        like: What a profile of another device teaches.
     """
     timed = [v for v in variants if _median(v) is not None]
     latencies = [latency for v in timed if (latency := _median(v)) is not None]
     if len(timed) < MIN_POINTS:
         return None
-    law = roofline_law(timed, on_cpu=on_cpu, device=device)
+    law = roofline_law(timed, on_cpu=on_cpu, device=device, like=like)
     error, covered = _left_out(law, latencies)
     why = "the work of the variants is not recorded"
     fields = ("starting_share", "starting_dominates_below", "left_out_error", "covered")
@@ -183,11 +210,6 @@ def _left_out(
 def _median(variant: Variant) -> float | None:
     measured = variant.measurement
     return measured.latency_s.p50 if measured is not None and measured.latency_s else None
-
-
-def _workload(variant: Variant) -> Workload:
-    # all variants of a profile are one family
-    return Workload(work=variant.cost.work)
 
 
 def _predict_peak(variant: Variant, others: Sequence[Variant], on_cpu: bool) -> BytesBand | None:

@@ -191,7 +191,12 @@ def _report(
             *_accuracy_notes(base, knobs.inputs),
         ),
         skipped=tuple(sweep.skipped),
-        law=device_law(variants, on_cpu=context.device.type == "cpu", device=context.device.name),
+        law=device_law(
+            variants,
+            on_cpu=context.device.type == "cpu",
+            device=context.device.name,
+            like=sweep.like,
+        ),
         decided=selection is not None
         or not (is_timed(options) and any(map(is_contended, variants))),
     )

@@ -17,14 +17,13 @@ from ..jobs import (
     StagesReply,
     StagesRequest,
 )
-from ..prediction import Workload
 from ..records import Cost, Variant
 from ..scaling import StageRecipe
 from ..selection import COMPUTE, CONFIDENCE, Limit, quantity
 from ._fill import margin
 from ._options import AXES, Options
 from ._own_runs import is_transformer
-from ._predict import roofline_law
+from ._predict import roofline_law, workloads
 from ._stage_space import (
     Amounts,
     CountedStages,
@@ -233,9 +232,9 @@ class _StageSearch:
         """Latencies in seconds, by the law fitted to what is measured now."""
         sweep = self._sweep
         variants = list(sweep.variants.values())
-        law = roofline_law(variants, on_cpu=sweep.on_cpu, device=sweep.device_name)
+        law = roofline_law(variants, on_cpu=sweep.on_cpu, device=sweep.device_name, like=sweep.like)
         assert law is not None, "the base is measured, and its work is counted"
-        return [band.p50 for band in law.bands([Workload(work=cost.work) for cost in costs])]
+        return [band.p50 for band in law.bands(workloads(costs, sweep.like))]
 
 
 def _stages_request(sweep: Sweep, knobs: KnobsReply, options: Options) -> StagesRequest:

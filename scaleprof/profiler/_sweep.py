@@ -21,7 +21,8 @@ from ..timing import Drift
 from ..workers import Failure, failure_error
 from ._bench import Bench
 from ._crew import Crew
-from ._fill import filling_multiplier, keeps_kernels, margin
+from ._fill import filling_multiplier, keeps_sizes, margin
+from ._like import Elsewhere
 from ._options import Options
 from ._predict import with_predictions
 
@@ -55,6 +56,7 @@ class Sweep:
         bench: Measurements.
         progress: Called with a line for every step.
         device_name: Name of the device, whose data sheet predictions start from.
+        like: What a profile of another device teaches of the model.
 
     Attributes:
         kept_free: Processes that `measure_all` leaves time for besides those of the check.
@@ -70,6 +72,7 @@ class Sweep:
         bench: Bench,
         progress: Progress,
         device_name: str = "",
+        like: Elsewhere | None = None,
     ) -> None:
         self.variants: dict[str, Variant] = {}
         self.skipped: list[str] = []
@@ -86,6 +89,7 @@ class Sweep:
         self._bench = bench
         self._progress = progress
         self.device_name = device_name
+        self.like = like
         # the base is every strategy at multiplier 1
         base = self._planned([knobs.base])
         if not base:
@@ -265,7 +269,9 @@ class Sweep:
     def predict(self) -> None:
         """Predict every variant from the measured others."""
         variants = list(self.variants.values())
-        for variant in with_predictions(variants, on_cpu=self.on_cpu, device=self.device_name):
+        for variant in with_predictions(
+            variants, on_cpu=self.on_cpu, device=self.device_name, like=self.like
+        ):
             self._keep(variant)
 
     def _room(self, variant: Variant, limits: Sequence[Limit]) -> float:
@@ -315,7 +321,7 @@ class Sweep:
 
     def _of(self, strategy: str) -> list[Variant]:
         # other kernel sizes change the latency at the same multiplier
-        return [v for v in self.variants.values() if strategy in v.strategies and keeps_kernels(v)]
+        return [v for v in self.variants.values() if strategy in v.strategies and keeps_sizes(v)]
 
     def look_again(self) -> None:
         """Measure in one more process what the choice hangs on.

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 # passes that are timed, of which the median counts; the first one warms up
-_PASSES = 5
+_PASSES = 3
 Namer = Callable[..., str]
 
 

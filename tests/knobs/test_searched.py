@@ -1,4 +1,4 @@
-"""Kernel sizes around a variant."""
+"""Sizes of kernels and patches around a variant."""
 
 import pytest
 from hypothesis import given
@@ -8,15 +8,16 @@ import scaleprof
 from scaleprof.errors import RecipeError
 from scaleprof.jobs._requests import KnobsRequest, ScaleRequest
 from scaleprof.jobs._scale import probe, resolve
-from scaleprof.knobs._kernels import odd_size
-from scaleprof.models import build_module, call_of, parse_reference
+from scaleprof.knobs._searched import next_patch, odd_size
+from scaleprof.models import build_module, call_of, parse_inputs, parse_reference
 
 SMALL = "dims=(8, 16, 24, 32), depths=(1, 2, 2, 1)"
 AXES = ("width", "depth", "resolution", "kernel_size")
 
 
-def resolved(reference, strategy="w", multiplier=2.0, axes=AXES):
-    request = KnobsRequest(reference=parse_reference(reference))
+def resolved(reference, strategy="w", multiplier=2.0, axes=AXES, inputs=()):
+    parsed = parse_inputs(inputs, batch=1)
+    request = KnobsRequest(reference=parse_reference(reference), inputs=parsed)
     reply = probe(request)
     return resolve(
         ScaleRequest(
@@ -99,6 +100,55 @@ def test_a_model_without_kernel_sizes_says_why_they_are_not_searched():
 
 
 def test_another_axis_is_refused_with_those_there_are():
-    with pytest.raises(RecipeError, match="unknown axis `patch_size`") as raised:
-        scaleprof.profile("timm:test_convnext", axes=["patch_size"])
+    with pytest.raises(RecipeError, match="unknown axis `heads`") as raised:
+        scaleprof.profile("timm:test_convnext", axes=["heads"])
     assert "kernel_size" in raised.value.hint
+    assert "patch_size" in raised.value.hint
+
+
+@given(st.integers(1, 64), st.integers(1, 512), st.integers(1, 512), st.booleans())
+def test_a_patch_is_the_next_one_that_tiles_the_input(size, height, width, larger):
+    got = next_patch(size, (height, width), larger=larger)
+    tiles = [p for p in range(1, 129) if height % p == width % p == 0]
+    reach = [p for p in tiles if (size < p <= 2 * size if larger else size / 2 <= p < size)]
+    assert got == ((min if larger else max)(reach) if reach else size)
+
+
+def test_each_variant_is_joined_by_the_patches_around_its_own():
+    pytest.importorskip("timm")
+    # 160 pixels in patches of 16
+    variants = resolved("timm:test_vit", axes=("width", "depth", "resolution", "patch_size"))
+    near_base, (alone, *near) = variants[:2], variants[2:]
+    for group in (near_base, near):
+        assert [v.recipe.arguments["patch_size"] for v in group] == [10, 20]
+    smaller, larger = near
+    assert smaller.cost.macs > alone.cost.macs > larger.cost.macs
+    assert smaller.recipe.achieved["patch_size"] == pytest.approx(10 / 16)
+    assert larger.recipe.achieved["width"] == alone.recipe.achieved["width"]
+
+
+def test_kernels_and_patches_are_searched_as_a_grid():
+    pytest.importorskip("timm")
+    reference = "timm.models.convmixer:ConvMixer(dim=32, depth=2, kernel_size=7, patch_size=7)"
+    variants = resolved(reference, axes=(*AXES, "patch_size"), inputs=["3x224x224"])
+    alone = next(v for v in variants if set(v.recipe.achieved) <= set(AXES[:3]))
+    near = variants[variants.index(alone) + 1 :]
+    found = {(v.recipe.arguments["kernel_size"], v.recipe.arguments["patch_size"]) for v in near}
+    # 7 taps and patches of 7 on 224 pixels
+    sizes = {(k, p) for k in (5, 7, 9) for p in (4, 7, 8)}
+    assert found == sizes - {(7, 7)}
+
+
+def test_larger_kernels_are_not_credited_through_their_compute():
+    pytest.importorskip("timm")
+    report = scaleprof.profile(
+        "timm:test_convnext", device="cpu", strategies=["w"], multipliers=[2.0], axes=AXES,
+        base_accuracy=70.0,
+    )  # fmt: skip
+    base = report.variant("base")
+    (larger,) = (
+        v for v in report.variants
+        if v.recipe.strategy == "custom" and v.recipe.achieved["kernel_size"] > 1
+    )  # fmt: skip
+    assert larger.cost.macs > base.cost.macs
+    assert base.accuracy.mean < larger.accuracy.mean <= base.accuracy.mean + 0.4
