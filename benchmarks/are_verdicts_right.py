@@ -36,7 +36,7 @@ from scaleprof.records import Base, Context, CountedModel, Device, Recipe, Repor
 from scaleprof.workers import expect
 
 MODELS = ("resnet18", "mobilenetv3_small_100", "vit_tiny_patch16_224")
-PROCESSES = 6
+PROCESSES = 10
 PAIRS = 200
 SLOWDOWN = 0.10
 GATE = "latency.p50:+5%"

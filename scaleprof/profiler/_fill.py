@@ -17,6 +17,8 @@ from ._options import SEARCHED
 _SPREAD = 0.0474
 # never solve for more than this beyond the multipliers at which the strategy was tried
 _REACH = 2.0
+# sizes closer than this are not halved
+_ROOM = 1.25
 # FLOPs, activations and latency grow about in proportion to compute where nothing else is known
 _DEFAULT_EXPONENT = 0.85
 
@@ -34,6 +36,30 @@ def margin(confidence: float) -> float:
 def keeps_sizes(variant: Variant) -> bool:
     """Tell whether a variant has the kernels and patches of the base: no strategy turns others."""
     return all(variant.recipe.achieved.get(axis, 1.0) == 1.0 for axis in SEARCHED)
+
+
+def halfway(holding: Sequence[float], missing: Sequence[float]) -> float | None:
+    """Return a multiplier between the largest that holds budgets and the next one that misses them.
+
+    Where a model has few sizes, the multiplier that fills a budget may round to one that misses it,
+    and leave out a smaller one that would hold.
+
+    Args:
+        holding: Multipliers of variants that hold the budgets.
+        missing: Multipliers of those that miss them.
+
+    Returns:
+        None if nothing holds, nothing larger misses, or there is no room between.
+
+    Examples:
+        >>> halfway([0.5, 1.0], [2.25, 4.0]), halfway([1.0], [1.1]), halfway([1.0, 2.0], [])
+        (1.5, None, None)
+    """
+    low = max(holding, default=None)
+    high = min((m for m in missing if low is not None and m > low), default=None)
+    if low is None or high is None or high < _ROOM * low:
+        return None
+    return math.sqrt(low * high)
 
 
 def filling_multiplier(

@@ -21,7 +21,7 @@ from ..timing import Drift
 from ..workers import Failure, failure_error
 from ._bench import Bench
 from ._crew import Crew
-from ._fill import filling_multiplier, keeps_sizes, margin
+from ._fill import filling_multiplier, halfway, keeps_sizes, margin
 from ._like import Elsewhere
 from ._options import Options
 from ._predict import with_predictions
@@ -309,9 +309,24 @@ class Sweep:
             known = any(v.measurement is not None for v in filling)
             return [] if known else [min(filling, key=lambda v: self._room(v, limits))]
         multiplier = self._unfilled(own)
-        if multiplier is None:
-            return []
-        return self.resolve(strategy, [multiplier]) or self._nearest(strategy, multiplier)
+        found: list[Variant] = []
+        if multiplier is not None:
+            found = self.resolve(strategy, [multiplier]) or self._nearest(strategy, multiplier)
+        return found or self._halfway(strategy)
+
+    def _halfway(self, strategy: str) -> list[Variant]:
+        """What lies between the measured variants that hold the budgets and those that do not."""
+        holding: list[float] = []
+        missing: list[float] = []
+        for variant in self._of(strategy):
+            if variant.measurement is not None:
+                (holding if self._holds(variant) else missing).append(_multiplier(variant))
+        multiplier = halfway(holding, missing)
+        return [] if multiplier is None else self.resolve(strategy, [multiplier])
+
+    def _holds(self, variant: Variant) -> bool:
+        options = self._options
+        return meets(variant, self.limits, batch=options.batch, confidence=options.confidence)
 
     def _nearest(self, strategy: str, multiplier: float) -> list[Variant]:
         """The variant that a multiplier was rounded to, unless it is measured."""
@@ -355,14 +370,13 @@ class Sweep:
         return wanted
 
     def _fills(self, variant: Variant, limits: Sequence[Limit]) -> bool:
-        confidence = self._options.confidence
-        if not meets(variant, limits, batch=self._options.batch, confidence=confidence):
+        if not self._holds(variant):
             return False
         known = [
             quantity(variant, limit.budget.metric, batch=self._options.batch) for limit in limits
         ]
         sources = {q.source for q in known if q is not None}
-        enough = -math.log(_FILLED * margin(confidence))
+        enough = -math.log(_FILLED * margin(self._options.confidence))
         return "predicted" not in sources and self._room(variant, limits) < enough
 
 

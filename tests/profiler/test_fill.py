@@ -5,7 +5,7 @@ from factories import variant
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleprof.profiler._fill import filling_multiplier, margin
+from scaleprof.profiler._fill import filling_multiplier, halfway, margin
 from scaleprof.selection import parse_budgets, resolve_limits
 
 
@@ -57,3 +57,17 @@ def test_noise_between_close_points_does_not_send_the_solution_away():
     ]
     wanted = filling_multiplier(close, limits("latency<=1.1x"), batch=1)
     assert abs(math.log(wanted)) < math.log(2.0)
+
+
+factors = st.lists(st.floats(0.1, 10.0), max_size=5)
+
+
+@given(factors, factors)
+def test_what_is_halfway_is_above_what_holds_and_below_what_misses(holding, missing):
+    got = halfway(holding, missing)
+    above = [m for m in missing if holding and m > max(holding)]
+    if got is None:
+        assert not above or min(above) < 1.25 * max(holding)
+    else:
+        assert max(holding) < got < min(above)
+        assert got / max(holding) == pytest.approx(min(above) / got)
