@@ -26,6 +26,11 @@ Seconds = Annotated[float, Meta(ge=1e-12, le=1e9)]
 Figure = Annotated[float, Meta(ge=-1e12, le=1e12)]
 
 
+# modules that take less of a forward pass than this are not listed by time: one process does not
+# tell them from noise, and those of one depth are a hundred at most
+LEAST_MODULE_SHARE = 0.01
+
+
 class Record(Struct, frozen=True):
     """A value that is written to a report: immutable, named fields only."""
 
@@ -448,6 +453,9 @@ class Measurement(Record, frozen=True, kw_only=True):
         busy_s: Time spent in the model, by process that is counted.
         discarded_processes: Processes that are not counted, because others disturbed them.
         kernels: What ran large-kernel operators; None in reports of older versions.
+        modules_s: Time by path of module, with what runs inside it: its share in the passes of one
+            process of its own, of the median latency. It holds the base's and the choice's modules
+            of `LEAST_MODULE_SHARE` or more; None for other variants, and where `reasons` says why.
         reasons: Why a field is None, by field.
     """
 
@@ -473,6 +481,7 @@ class Measurement(Record, frozen=True, kw_only=True):
     busy_s: tuple[float, ...] = ()
     discarded_processes: Count = 0
     kernels: KernelUse | None = None
+    modules_s: dict[str, Seconds] | None = None
     reasons: dict[str, str] = {}
 
 
@@ -1189,6 +1198,38 @@ class GraphChange(Record, frozen=True, kw_only=True):
     modules: tuple[PartChange, ...] | None = None
 
 
+class ModuleTime(Record, frozen=True, kw_only=True):
+    """A module that takes more or less time than it did, with what runs inside it.
+
+    Attributes:
+        path: Dotted name inside the model.
+        baseline_s: Its time in the baseline; None where it took less than `LEAST_MODULE_SHARE` of
+            the latency, or was not there.
+        now_s: Its time in the report; None likewise.
+        change_s: What it takes more; at the least, where one of them is None.
+    """
+
+    path: str
+    baseline_s: Seconds | None
+    now_s: Seconds | None
+    change_s: float
+
+
+class TimeChange(Record, frozen=True, kw_only=True):
+    """Where time went, as one process of each report has it: no verdict rests on it.
+
+    Attributes:
+        report: Path of the report.
+        variant: Identifier of the variant.
+        modules: The modules that changed most, the largest change first. A module stands for those
+            inside it unless one of them makes up half of its change.
+    """
+
+    report: str
+    variant: str
+    modules: tuple[ModuleTime, ...]
+
+
 class Check(Record, frozen=True, kw_only=True):
     """What ``scaleprof check --json`` writes: reports held against gates and budgets.
 
@@ -1196,6 +1237,7 @@ class Check(Record, frozen=True, kw_only=True):
         verdict: ``fail`` if a line failed, else ``inconclusive`` if one is, else ``pass``.
         lines: Every gate and budget on every variant that was asked for.
         graphs: Variants whose counted graph changed.
+        times: Variants with a gate of latency, by module, where both reports hold their times.
         differences: In what the environments differ, where that was allowed.
         notes: What to know about the verdicts.
         confidence: That all intervals together hold.
@@ -1206,6 +1248,7 @@ class Check(Record, frozen=True, kw_only=True):
     verdict: Verdict
     lines: tuple[CheckLine, ...]
     graphs: tuple[GraphChange, ...] = ()
+    times: tuple[TimeChange, ...] = ()
     differences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     confidence: float = 0.95

@@ -15,6 +15,7 @@ from ._requests import PLAN_TRAINING as PLAN_TRAINING
 from ._requests import SCALE as SCALE
 from ._requests import SCALE_ONE as SCALE_ONE
 from ._requests import STAGE_RECIPES as STAGE_RECIPES
+from ._requests import TIME_MODULES as TIME_MODULES
 from ._requests import BuildRequest as BuildRequest
 from ._requests import CountedRecipe as CountedRecipe
 from ._requests import CountRequest as CountRequest
@@ -29,6 +30,8 @@ from ._requests import ListRequest as ListRequest
 from ._requests import MeasureReply as MeasureReply
 from ._requests import MeasureRequest as MeasureRequest
 from ._requests import ModelList as ModelList
+from ._requests import ModulesReply as ModulesReply
+from ._requests import ModulesRequest as ModulesRequest
 from ._requests import NamesRequest as NamesRequest
 from ._requests import PlanReply as PlanReply
 from ._requests import PlanRequest as PlanRequest

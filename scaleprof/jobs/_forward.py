@@ -29,6 +29,7 @@ class Prepared:
         request: What is measured.
 
     Attributes:
+        module: The model, as it was built.
         step: Runs what is measured once.
 
     Raises:
@@ -47,6 +48,7 @@ class Prepared:
             module = module.to(memory_format=torch.channels_last)
             args = tuple(_channels_last(tensor) for tensor in args)
         module.train(request.step == "training")
+        self.module = module
         self._forward: Step = functools.partial(module, *args, **kwargs)
         run: Any = torch.compile(module) if request.mode == "compile" else module
         step: Step = functools.partial(run, *args, **kwargs)
@@ -61,22 +63,10 @@ class Prepared:
         if not operators:
             return KernelUse(kernels=kernels, calls={}, share=0.0)
         calls = dict(count_calls(self._forward, operators, kernel_name))
-        reason = _no_share(request)
-        if reason is not None:
-            return KernelUse(kernels=kernels, calls=calls, reason=reason)
+        if request.why_opaque is not None:
+            return KernelUse(kernels=kernels, calls=calls, reason=request.why_opaque)
         share = share_of_time(self._forward, operators, torch.device(request.device))
         return KernelUse(kernels=kernels, calls=calls, share=round(min(share, 1.0), 4))
-
-
-def _no_share(request: MeasureRequest) -> str | None:
-    """Why the time of single operators cannot be read, if so."""
-    if request.step == "training":
-        return "a training step spends time on operators in its backward pass too"
-    if request.mode != "eager":
-        return f"in mode {request.mode} a model runs as a whole"
-    if torch.device(request.device).type not in {"cpu", "cuda"}:
-        return f"operators are not timed on {request.device}"
-    return None
 
 
 def _training_step(module: nn.Module, forward: Step) -> Step:

@@ -31,6 +31,7 @@ GRID = "scaleprof.jobs._spaces:resolve_grid"
 COUNT_STAGES = "scaleprof.jobs._spaces:count_options"
 STAGE_RECIPES = "scaleprof.jobs._spaces:resolve_recipes"
 MEASURE = "scaleprof.jobs._measure:measure_variant"
+TIME_MODULES = "scaleprof.jobs._modules:time_modules"
 BUILD = "scaleprof.jobs._count:check_build"
 
 
@@ -291,6 +292,37 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
     step: str = "inference"
     seed: int = 0
     kernels: Kernels = "torch"
+
+    @property
+    def why_opaque(self) -> str | None:
+        """Why the time of what runs inside cannot be read, if so."""
+        if self.step == "training":
+            return "a training step spends time on operators in its backward pass too"
+        if self.mode != "eager":
+            return f"in mode {self.mode} a model runs as a whole"
+        if self.device.partition(":")[0] not in {"cpu", "cuda"}:
+            return f"operators are not timed on {self.device}"
+        return None
+
+
+class ModulesRequest(Record, frozen=True, kw_only=True):
+    """Time the modules of a variant.
+
+    Attributes:
+        variant: What is run, and how; it is not opaque.
+        depth: Depth down to which modules are timed.
+        passes: Passes of which the median counts.
+    """
+
+    variant: MeasureRequest
+    depth: int
+    passes: int
+
+
+class ModulesReply(Record, frozen=True, kw_only=True):
+    """Share of each module in the time of a pass, by path, between 0 and 1."""
+
+    shares: dict[str, float]
 
 
 class Energy(Record, frozen=True, kw_only=True):

@@ -70,7 +70,7 @@ class Job:
         )
 
     def finish(self, sweep: Sweep, *, chosen: str | None = None) -> Callable[[], Context]:
-        """Add costs by module and what the store has to say, while the workers are there.
+        """Add what modules need and take, and what the store has to say, before workers end.
 
         Args:
             sweep: The variants.
@@ -79,7 +79,10 @@ class Job:
         Returns:
             What gives the conditions of the job once it has ended.
         """
-        found = with_modules(self.crew, sweep.variants, chosen, dtype=self.options.dtype)
+        self.progress("looking at modules")
+        found = with_modules(
+            self.crew, self.bench, sweep.variants, chosen, dtype=self.options.dtype
+        )
         sweep.variants.update(found)
         sweep.notes += self.bench.kept.notes
         calibration = known_calibration(self.store, self.state)

@@ -3,6 +3,7 @@
 import re
 
 from ..records import Recipe, Variant
+from ..units import format_quantity
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -32,6 +33,11 @@ def code_line(text: str) -> str:
     if len(text) > _LONGEST_CODE:
         return f"(too long to be shown: {len(text):,} characters)"
     return plain(re.sub(r"\s", " ", text)).replace("##[", "## [")
+
+
+def signed_time(seconds: float) -> str:
+    """Return a difference of times with its sign, for example ``+3.10 ms``."""
+    return f"{'-' if seconds < 0 else '+'}{format_quantity(abs(seconds), 'time')}"
 
 
 def recipe_name(variant: Variant) -> str:

@@ -7,7 +7,7 @@ mentions nobody.
 import re
 from collections.abc import Iterator, Sequence
 
-from ..records import Check, CheckLine, GraphChange, Report, Variant
+from ..records import Check, CheckLine, GraphChange, Report, TimeChange, Variant
 from ..units import format_quantity
 from ._cells import (
     accuracy_heading,
@@ -24,7 +24,17 @@ from ._cells import (
 from ._choices import ladder_lines, more_text
 from ._effort import effort_line
 from ._text import one_line, size
-from .verdicts import SHOWN_PARTS, added, change, counts_text, part_name, shown, summary
+from .verdicts import (
+    SHOWN_PARTS,
+    added,
+    change,
+    counts_text,
+    part_name,
+    shown,
+    shown_times,
+    summary,
+    time_text,
+)
 
 _SPECIAL = re.compile(r"([\\`*_\[\]#|!~{}])")
 _MARKS = {"pass": "pass", "fail": "**fail**", "inconclusive": "inconclusive"}
@@ -52,6 +62,9 @@ def _lines(check: Check) -> Iterator[str]:
     for graph in check.graphs:
         yield ""
         yield from _graph(graph)
+    for time in shown_times(check):
+        yield ""
+        yield from _time(time)
     notes = [*(f"conditions differ: {text}" for text in check.differences), *check.notes]
     if notes:
         yield ""
@@ -86,6 +99,14 @@ def _graph(graph: GraphChange) -> Iterator[str]:
             yield f"- {title} {escape(part_name(part))}: {escape(counts_text(part.counts))}"
         if len(parts) > SHOWN_PARTS:
             yield f"- and {len(parts) - SHOWN_PARTS} more {title}s"
+
+
+def _time(time: TimeChange) -> Iterator[str]:
+    name = f"{escape(time.variant)} in {escape(time.report)}"
+    yield f"The time of {name} by module, each in one process, with no interval:"
+    yield ""
+    for module in time.modules[:SHOWN_PARTS]:
+        yield f"- {escape(module.path)}: {escape(time_text(module))}"
 
 
 def report_markdown(reports: Sequence[Report]) -> str:

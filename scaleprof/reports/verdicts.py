@@ -6,10 +6,19 @@ nothing that GitHub Actions would take for a command.
 
 from collections.abc import Iterator
 
-from ..records import Check, CheckLine, CountChange, GraphChange, PartChange
+from ..records import (
+    LEAST_MODULE_SHARE,
+    Check,
+    CheckLine,
+    CountChange,
+    GraphChange,
+    ModuleTime,
+    PartChange,
+    TimeChange,
+)
 from ..selection import METRICS
 from ..units import Dimension, format_quantity
-from ._text import one_line
+from ._text import one_line, signed_time
 
 # more rows than these are in the JSON
 SHOWN_PARTS = 6
@@ -30,6 +39,9 @@ def _lines(check: Check) -> Iterator[str]:
     for graph in check.graphs:
         yield ""
         yield from graph_lines(check, graph)
+    for time in shown_times(check):
+        yield ""
+        yield from _time_lines(check, time)
     notes = [*(f"conditions differ: {text}" for text in check.differences), *check.notes]
     if notes:
         yield ""
@@ -70,7 +82,7 @@ def added(line: CheckLine) -> str:
     return f" after {more} more {'process' if more == 1 else 'processes'}" if more else ""
 
 
-def _name(check: Check, line: CheckLine) -> str:
+def _name(check: Check, line: CheckLine | GraphChange | TimeChange) -> str:
     several = len({line.report for line in check.lines}) > 1
     return one_line(f"{line.report} {line.variant}" if several else line.variant)
 
@@ -115,14 +127,36 @@ def _look_alike(line: CheckLine) -> bool:
 
 def graph_lines(check: Check, graph: GraphChange) -> Iterator[str]:
     """Show what changed between two counts of a variant."""
-    several = len({line.report for line in check.lines}) > 1
-    name = one_line(f"{graph.report} {graph.variant}" if several else graph.variant)
-    yield f"graph of {name} changed: {counts_text(graph.counts) or 'its totals are the same'}"
+    totals = counts_text(graph.counts) or "its totals are the same"
+    yield f"graph of {_name(check, graph)} changed: {totals}"
     for title, parts in (("operator", graph.operators), ("module", graph.modules or ())):
         for part in parts[:SHOWN_PARTS]:
             yield f"  {title} {part_name(part)}: {counts_text(part.counts)}"
         if len(parts) > SHOWN_PARTS:
             yield f"  and {len(parts) - SHOWN_PARTS} more {title}s"
+
+
+def shown_times(check: Check) -> list[TimeChange]:
+    """Return the times by module that people look at: where a line did not pass."""
+    open_ = {(line.report, line.variant) for line in check.lines if line.verdict != "pass"}
+    return [time for time in check.times if (time.report, time.variant) in open_]
+
+
+def _time_lines(check: Check, time: TimeChange) -> Iterator[str]:
+    yield f"time by module of {_name(check, time)}, each in one process, with no interval:"
+    yield from (
+        f"  {one_line(module.path)}: {time_text(module)}" for module in time.modules[:SHOWN_PARTS]
+    )
+
+
+def time_text(module: ModuleTime) -> str:
+    """Return what a module took and takes, for example ``1.20 ms → 4.30 ms (+3.10 ms)``."""
+    unlisted = f"under {100 * LEAST_MODULE_SHARE:.0f} %"
+    then, now = (
+        unlisted if seconds is None else format_quantity(seconds, "time")
+        for seconds in (module.baseline_s, module.now_s)
+    )
+    return f"{then} → {now} ({signed_time(module.change_s)})"
 
 
 def part_name(part: PartChange) -> str:

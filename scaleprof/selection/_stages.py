@@ -22,8 +22,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..prediction import unevenness
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -98,6 +96,9 @@ class StageSpace:
 
     def worth(self, choice: Choice) -> float:
         """Return ln of the compute that counts, over that of the base."""
+        # late: it costs numpy, which a check does without
+        from ..prediction import unevenness
+
         compute = self.value(COMPUTE, choice) / self.base[COMPUTE]
         lost = sum(float(table[o]) for table, o in zip(self.losses, choice, strict=True))
         growth, excess = (

@@ -2,9 +2,10 @@
 
 import statistics
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from torch import nn
 # passes that are timed, of which the median counts; the first one warms up
 _PASSES = 3
 Namer = Callable[..., str]
+# name of a module, and the moments of entering and of leaving it
+_Span = tuple[str, Any, Any]
 
 
 def count_calls(
@@ -42,31 +45,61 @@ def share_of_time(
 ) -> float:
     """Return the share of a forward pass's time that passes inside modules, between 0 and 1.
 
-    On a GPU it is the device's time from reaching a module to leaving it.
-
     Args:
         function: One forward pass.
         modules: Modules of the model, none inside another.
         device: Where it runs: a CPU or a CUDA device.
     """
+    named = (("", module) for module in modules)
+    return shares_of_time(function, named, device).get("", 0.0)
+
+
+def shares_of_time(
+    function: Callable[[], object],
+    modules: Iterable[tuple[str, nn.Module]],
+    device: torch.device,
+    *,
+    passes: int = _PASSES,
+) -> dict[str, float]:
+    """Return the share of a forward pass's time that passes inside modules, by name.
+
+    The time of a module is that of all its calls, with what runs inside it; on a GPU it is the
+    device's time from reaching a module to leaving it. Reading the clock takes microseconds a
+    call, which count as time of the modules around it.
+
+    Args:
+        function: One forward pass.
+        modules: Modules of the model by name; the times of one name add up.
+        device: Where it runs: a CPU or a CUDA device.
+        passes: Passes of which the median counts, after one that warms up.
+
+    Returns:
+        Shares of the modules that were called.
+    """
     clock = _cuda_event if device.type == "cuda" else time.perf_counter
-    marks: list[Any] = []
+    running: list[tuple[str, Any]] = []
+    spans: list[_Span] = []
 
-    def mark(*_: Any) -> None:
-        marks.append(clock())
+    def enter(name: str, *_: Any) -> None:
+        running.append((name, clock()))
 
+    def leave(*_: Any) -> None:
+        ended = clock()
+        spans.append((*running.pop(), ended))
+
+    shares = []
     with ExitStack() as hooks:
-        for module in modules:
-            hooks.callback(module.register_forward_pre_hook(mark).remove)
-            hooks.callback(module.register_forward_hook(mark).remove)
-        shares = []
-        for _ in range(_PASSES + 1):
-            marks.clear()
-            mark()
+        for name, module in modules:
+            hooks.callback(module.register_forward_pre_hook(partial(enter, name)).remove)
+            # also where a model catches what one of its modules raised
+            hooks.callback(module.register_forward_hook(leave, always_call=True).remove)
+        for _ in range(passes + 1):
+            spans.clear()
+            began = clock()
             function()
-            mark()
-            shares.append(_share(marks))
-    return statistics.median(shares[1:])
+            shares.append(_shares(spans, began, clock()))
+    names = dict.fromkeys(name for found in shares for name in found)
+    return {name: statistics.median(s.get(name, 0.0) for s in shares[1:]) for name in names}
 
 
 def _cuda_event() -> torch.cuda.Event:
@@ -75,11 +108,19 @@ def _cuda_event() -> torch.cuda.Event:
     return event
 
 
-def _share(marks: list[Any]) -> float:
-    """Share of the time between the first and the last mark that is inside pairs of the others."""
-    first, *inner, last = marks
-    if isinstance(first, torch.cuda.Event):
-        last.synchronize()
-        inside = sum(a.elapsed_time(b) for a, b in zip(inner[::2], inner[1::2], strict=True))
-        return float(inside / first.elapsed_time(last))
-    return float(sum(b - a for a, b in zip(inner[::2], inner[1::2], strict=True)) / (last - first))
+def _shares(spans: Iterable[_Span], began: Any, ended: Any) -> dict[str, float]:
+    """Share by name of the time between two moments."""
+    if isinstance(ended, torch.cuda.Event):
+        ended.synchronize()
+    inside: defaultdict[str, float] = defaultdict(float)
+    for name, entered, left in spans:
+        inside[name] += _between(entered, left)
+    whole = _between(began, ended)
+    return {name: taken / whole for name, taken in inside.items()}
+
+
+def _between(began: Any, ended: Any) -> float:
+    """Time between two moments: milliseconds between events, else seconds."""
+    if isinstance(began, torch.cuda.Event):
+        return float(began.elapsed_time(ended))
+    return float(ended - began)

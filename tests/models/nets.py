@@ -39,6 +39,28 @@ class Net(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class Sleeps(nn.Module):
+    """Sleeps, but where there is nothing to wait for."""
+
+    def forward(self, x):
+        if not x.is_meta:
+            time.sleep(0.05)
+        return x
+
+
+class Waits(nn.Module):
+    """Has one module that takes nearly all of the time."""
+
+    def __init__(self, width=4):
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, stride=2)
+        self.slow = Sleeps()
+        self.head = nn.Linear(width, 2)
+
+    def forward(self, x):
+        return self.head(self.slow(self.stem(x)).mean((2, 3)))
+
+
 @dataclasses.dataclass
 class Stage:
     """One stage of `Configured`: channels, blocks, and a layer that is made from a name."""

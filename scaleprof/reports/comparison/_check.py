@@ -15,18 +15,20 @@ from ...records import (
     CheckLine,
     GraphChange,
     Report,
+    TimeChange,
     Variant,
     Verdict,
     replace,
 )
 from ...selection import Budget, parse_budgets
-from .._text import one_line
+from .._text import one_line, signed_time
 from ._again import wanted_by
 from ._cases import Case, Named, cases, that_matter
 from ._environment import differences
 from ._evidence import rank_of, timings
 from ._gate import Gate, parse_gate
 from ._graph import graph_change
+from ._modules import time_changes
 from ._noise import Noise, noise_of
 from ._verdict import line_of
 
@@ -91,6 +93,7 @@ def judge_reports(
     noises = _Noises(confidence)
     graphs = _graphs(pairs, found)
     changed = {(graph.report, graph.variant) for graph in graphs}
+    times = {(time.report, time.variant): time for time in time_changes(found)}
     judged = [(case, noises.of(case) if case.is_timed else None) for case in found]
     lines = [line_of(case, noise) for case, noise in judged]
     wanted: dict[str, int] = {}
@@ -100,9 +103,15 @@ def judge_reports(
     check = Check(
         verdict=_overall(lines),
         lines=tuple(
-            _beside_graph(line, changed=(line.report, line.variant) in changed) for line in lines
+            _beside_graph(
+                line,
+                changed=(line.report, line.variant) in changed,
+                time=times.get((line.report, line.variant)),
+            )
+            for line in lines
         ),
         graphs=graphs,
+        times=tuple(times.values()),
         differences=differing,
         notes=(*_notes(pairs, variant), *_left_out(len(listed) - len(found))),
         confidence=CONFIDENCE,
@@ -194,8 +203,8 @@ def _calibrations(reports: Iterable[Report]) -> list[Calibration]:
     return list(dict.fromkeys(calibration for calibration in known if calibration is not None))
 
 
-def _beside_graph(line: CheckLine, *, changed: bool) -> CheckLine:
-    """Tell a model that changed from one that only got slower."""
+def _beside_graph(line: CheckLine, *, changed: bool, time: TimeChange | None) -> CheckLine:
+    """Tell a model that changed from one that only got slower, and where."""
     if line.verdict != "fail" or line.kind != "gate" or line.change_interval is None:
         return line
     if changed:
@@ -203,8 +212,16 @@ def _beside_graph(line: CheckLine, *, changed: bool) -> CheckLine:
     low, high = line.change_interval
     slower = low > 0 if line.bound == "<=" else high < 0
     timed = line.metric.startswith(("latency", "throughput"))
-    got = ": it got slower" if slower and timed else ""
+    got = f": it got slower{_most_in(time)}" if slower and timed else ""
     return replace(line, reason=f"its graph is the same{got}")
+
+
+def _most_in(time: TimeChange | None) -> str:
+    """Name the module that takes most more, if it is known."""
+    slower = [module for module in time.modules if module.change_s > 0] if time else []
+    if not slower:
+        return ""
+    return f", most in `{one_line(slower[0].path)}` ({signed_time(slower[0].change_s)})"
 
 
 def _overall(lines: Sequence[CheckLine]) -> Verdict:

@@ -243,18 +243,23 @@ def _line(x: Sequence[float], y: Sequence[float]) -> Json:
 
 
 def stages_figure(variant: Variant) -> Json | None:
-    """Draw the share of each stage in parameters, MACs, activations and traffic; None if unknown.
+    """Draw the share of each stage in parameters, MACs, activations, traffic and time.
 
-    Stages are modules where the report has costs by module, else operators.
+    Stages are modules where the report has costs by module, else operators. None if nothing of them
+    is known.
     """
     found = stages(variant.cost, at_most=_SHOWN_STAGES)
     quantities = {"params": "parameters", "macs": "MACs", "activations": "activations",
                   "traffic_bytes": "traffic"}  # fmt: skip
+    shares: dict[str, list[float | None]] = {
+        title: _shares(found, quantity, getattr(variant.cost, quantity))
+        for quantity, title in quantities.items()
+    }
+    shares["time"] = _time_shares(found, variant)
     data = [
-        _bars(found, quantity, title, getattr(variant.cost, quantity))
-        | {"marker": {"color": COLOURS[i]}}
-        for i, (quantity, title) in enumerate(quantities.items())
-        if any(getattr(stage, quantity) for stage in found)
+        _bars(found, title, held) | {"marker": {"color": COLOURS[i]}}
+        for i, (title, held) in enumerate(shares.items())
+        if any(held)
     ]
     if not data:
         return None
@@ -263,13 +268,26 @@ def stages_figure(variant: Variant) -> Json | None:
     return {"data": data, "layout": layout, "kind": "bars", "rows": len(found)}
 
 
-def _bars(found: Sequence[Stage], quantity: str, title: str, total: int) -> Json:
+def _shares(found: Sequence[Stage], quantity: str, total: int) -> list[float | None]:
+    return [100 * (getattr(stage, quantity) or 0) / max(total, 1) for stage in found]
+
+
+def _time_shares(found: Sequence[Stage], variant: Variant) -> list[float | None]:
+    """Share of each stage in the latency, in percent; None where it is not known."""
+    measured = variant.measurement
+    if measured is None or measured.latency_s is None or measured.modules_s is None:
+        return []
+    times, latency = measured.modules_s, measured.latency_s.p50
+    return [100 * times[s.name] / latency if s.name in times else None for s in found]
+
+
+def _bars(found: Sequence[Stage], title: str, shares: Sequence[float | None]) -> Json:
     return {
         "type": "bar",
         "orientation": "h",
         "name": title,
         "y": [f"{i + 1}. {markup(stage.name)}" for i, stage in enumerate(found)],
-        "x": [100 * (getattr(stage, quantity) or 0) / max(total, 1) for stage in found],
+        "x": shares,
         "hovertemplate": "%{x:.1f} %",
     }
 

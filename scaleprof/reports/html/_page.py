@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ...errors import MissingExtraError
-from ...records import Report, Variant
+from ...records import LEAST_MODULE_SHARE, Report, Variant
 from ...units import format_quantity
 from .._cells import (
     accuracy_heading,
@@ -225,7 +225,11 @@ def _front_caption(report: Report) -> str:
 
 def _stages_caption(variant: Variant) -> str:
     what = "module" if variant.cost.modules else "operator"
-    return f"Share of each {what}, counted. Traffic is bytes read and written."
+    text = f"Share of each {what}, counted. Traffic is bytes read and written."
+    if variant.measurement is None or not variant.measurement.modules_s:
+        return text
+    least = f"{100 * LEAST_MODULE_SHARE:.0f} %"
+    return f"{text} Time is measured, in one process, and not shown below {least}."
 
 
 def _variants(number: int, report: Report) -> str:

@@ -1,0 +1,22 @@
+"""The job that tells which modules of a variant take its time."""
+
+import torch
+
+from ..timing.modules import module_shares
+from ._forward import Prepared
+from ._requests import ModulesReply, ModulesRequest
+
+
+def time_modules(request: ModulesRequest) -> ModulesReply:
+    """Build a variant, and run it a few times while its modules are timed."""
+    variant, device = request.variant, torch.device(request.variant.device)
+    torch.manual_seed(variant.seed)
+    if device.type == "cpu":
+        # as where its latency is measured
+        torch.set_flush_denormal(True)
+    with torch.inference_mode():
+        model = Prepared(variant)
+        shares = module_shares(
+            model.step, model.module, device, depth=request.depth, passes=request.passes
+        )
+    return ModulesReply(shares=shares)
