@@ -62,6 +62,10 @@ def meets(variant: Variant, limits: Iterable[Limit], *, batch: int, confidence: 
 
 
 def _chance(variant: Variant, limit: Limit, batch: int) -> float:
+    relative = limit.budget.relative
+    if variant.id == "base" and relative is not None:
+        # held against itself, which no noise disturbs
+        return float(relative >= 1.0 if limit.budget.bound == "<=" else relative <= 1.0)
     known = quantity(variant, limit.budget.metric, batch=batch)
     return 0.0 if known is None else known.chance(limit.budget.bound, limit.value)
 

@@ -212,3 +212,14 @@ def test_the_memory_of_a_process_is_known_as_well_as_processes_agree():
     assert (known.value, known.source) == (6000, "measured")
     # 6000 of 6300 is within one standard deviation of fresh processes, 6000 of 7000 within 2.6
     assert known.chance("<=", 6300) < 0.95 < known.chance("<=", 7000)
+
+
+@pytest.mark.parametrize(
+    ("budget", "met"),
+    [("latency<=1x", True), ("latency<=0.99x", False), ("throughput>=1x", True)],
+)
+def test_no_noise_disturbs_the_base_held_against_itself(budget, met):
+    base = variant("base", latency_s=0.010, top1=75.0)
+    limits = resolve_limits(parse_budgets([budget]), base, batch=1)
+    found = select_variant([base], limits, batch=1)
+    assert (found is not None) == met
