@@ -23,7 +23,7 @@ NET = f"{NETS}:Net(width=32)"
 def report():
     # a budget that the base holds on any machine, and no scaled variant can miss by noise
     return scaleprof.profile(
-        NET, inputs=["3x64x64"], device="cpu", budgets=["latency<=100x", "params<=50x"],
+        NET, inputs=["3x64x64"], device="cpu", budgets=["latency<=1000000x", "params<=50x"],
         multipliers=[2.0], strategies=["w", "d"], base_accuracy=60.0, time_limit=PLENTY_S,
     )  # fmt: skip
 
