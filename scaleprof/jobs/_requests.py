@@ -124,15 +124,26 @@ class KnobsReply(Record, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
 
 
-class ScaleRequest(Record, frozen=True, kw_only=True):
-    """Resolve one strategy at several multipliers."""
+class OfKnobs(Record, frozen=True, kw_only=True):
+    """Something to be done with the knobs of a model.
+
+    Attributes:
+        model: The reference, for the record.
+        knobs: Its knobs.
+        dtype: Floating-point type of weights and inputs.
+    """
 
     model: str
     knobs: KnobsReply
+    dtype: str = "float32"
+
+
+class ScaleRequest(OfKnobs, frozen=True, kw_only=True):
+    """Resolve one strategy at several multipliers."""
+
     strategy: str
     multipliers: tuple[float, ...]
     axes: tuple[str, ...]
-    dtype: str = "float32"
 
 
 class ScaleReply(Record, frozen=True, kw_only=True):
@@ -156,13 +167,10 @@ class PlanReply(Record, frozen=True, kw_only=True):
     skipped: tuple[str, ...]
 
 
-class ScaleOneRequest(Record, frozen=True, kw_only=True):
+class ScaleOneRequest(OfKnobs, frozen=True, kw_only=True):
     """Resolve one variant of a model.
 
     Attributes:
-        model: The reference, for the record.
-        knobs: Its knobs.
-        dtype: Floating-point type of weights and inputs.
         strategy: Strategy, or None for factors given by hand.
         multiplier: Compute multiplier of the strategy.
         width: Factor of channel counts.
@@ -171,9 +179,6 @@ class ScaleOneRequest(Record, frozen=True, kw_only=True):
         settings: Arguments to set besides.
     """
 
-    model: str
-    knobs: KnobsReply
-    dtype: str = "float32"
     strategy: str | None = None
     multiplier: float = 1.0
     width: float = 1.0
@@ -182,40 +187,28 @@ class ScaleOneRequest(Record, frozen=True, kw_only=True):
     settings: dict[str, Any]
 
 
-class GridRequest(Record, frozen=True, kw_only=True):
+class GridRequest(OfKnobs, frozen=True, kw_only=True):
     """Resolve the points of a grid.
 
     Attributes:
-        model: The reference, for the record.
-        knobs: Its knobs.
         points: Factor by axis, one each.
-        dtype: Floating-point type of weights and inputs.
     """
 
-    model: str
-    knobs: KnobsReply
     points: tuple[dict[str, float], ...]
-    dtype: str = "float32"
 
 
-class StagesRequest(Record, frozen=True, kw_only=True):
+class StagesRequest(OfKnobs, frozen=True, kw_only=True):
     """Count every option of every stage, the others left as they are.
 
     Attributes:
-        model: The reference, for the record.
-        knobs: Its knobs.
         widths: Factors of a stage's channels.
         depths: Factors of a stage's blocks.
         resolutions: Factors of the input's size.
-        dtype: Floating-point type of weights and inputs.
     """
 
-    model: str
-    knobs: KnobsReply
     widths: tuple[float, ...]
     depths: tuple[float, ...]
     resolutions: tuple[float, ...]
-    dtype: str = "float32"
 
 
 class CountedRecipe(Record, frozen=True, kw_only=True):
@@ -241,22 +234,16 @@ class StagesReply(Record, frozen=True, kw_only=True):
     whole: tuple[CountedRecipe, ...]
 
 
-class StageRecipesRequest(Record, frozen=True, kw_only=True):
+class StageRecipesRequest(OfKnobs, frozen=True, kw_only=True):
     """Resolve recipes of stages.
 
     Attributes:
-        model: The reference, for the record.
-        knobs: Its knobs.
         recipes: The recipes.
         shares: Share of each stage in the base's compute.
-        dtype: Floating-point type of weights and inputs.
     """
 
-    model: str
-    knobs: KnobsReply
     recipes: tuple[StageRecipe, ...]
     shares: tuple[float, ...]
-    dtype: str = "float32"
 
 
 class StageRecipesReply(Record, frozen=True, kw_only=True):

@@ -30,19 +30,15 @@ from ..records import ScaledModel, Variant, replace
 from ..scaling import AXES
 from ._count import model_inputs
 from ._requests import (
-    GridRequest,
     KnobsReply,
     KnobsRequest,
+    OfKnobs,
     PlanReply,
     PlanRequest,
     ScaleOneRequest,
     ScaleReply,
     ScaleRequest,
-    StageRecipesRequest,
-    StagesRequest,
 )
-
-Asks = ScaleRequest | ScaleOneRequest | GridRequest | StagesRequest | StageRecipesRequest
 
 # what the worker server has imported for all jobs
 _BEFORE = frozenset(sys.modules)
@@ -128,7 +124,7 @@ def resolve_one(request: ScaleOneRequest) -> ScaledModel:
     return ScaledModel(model=request.model, recipe=variant.recipe, cost=variant.cost)
 
 
-def knobs_of(request: Asks) -> Knobs:
+def knobs_of(request: OfKnobs) -> Knobs:
     """Return the knobs that a request brings along."""
     reply = request.knobs
     return Knobs(

@@ -1,34 +1,12 @@
 """Start predictions from a profile of the same model on another device."""
 
-from dataclasses import dataclass
-
 from ..errors import ReportError
-from ..prediction import RatePrior, RooflineLaw, ceilings_of, transferred_prior
 from ..records import Device
 from ._options import Options
+from ._predict import Elsewhere, roofline_law
 
 # what must be as there, for latencies to depart from the roofline in the same way
 _CONDITIONS = ("dtype", "layout", "mode", "step")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Elsewhere:
-    """What a profile of another device teaches.
-
-    Attributes:
-        law: Fitted to it.
-        device: Name of the device.
-        dtype: What was computed in.
-    """
-
-    law: RooflineLaw
-    device: str
-    dtype: str
-
-    def prior(self, device: str) -> RatePrior:
-        """Expect of a device the rates of the other one, times the ratio of their data sheets."""
-        profiled, wanted = (ceilings_of(name, self.dtype) for name in (self.device, device))
-        return transferred_prior(self.law, profiled, wanted)
 
 
 def learned_elsewhere(model: str, options: Options, device: Device) -> Elsewhere | None:
@@ -43,9 +21,6 @@ def learned_elsewhere(model: str, options: Options, device: Device) -> Elsewhere
         ReportError: If the profile is of another model, of another type of device or of other
             conditions, or holds no measurements that a law can be fitted to.
     """
-    # here, since it starts from this module's prior
-    from ._predict import roofline_law
-
     report = options.like
     if report is None:
         return None

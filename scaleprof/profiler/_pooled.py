@@ -4,7 +4,7 @@ import math
 
 from ..records import LatencyMeasurement, Measurement, Memory, Variant, replace
 from ..reports.comparison import noise_of, timing_of
-from ..timing import missing_percentiles, summarise
+from ..timing import by_process, missing_percentiles, summarise
 
 _CONFIDENCE = 0.95
 
@@ -70,7 +70,13 @@ def _processes(measurement: Measurement | None) -> int:
 def _together(before: Measurement, added: Measurement) -> Measurement:
     assert before.latency_s is not None
     assert added.latency_s is not None
-    latency = summarise([*_by_process(before.latency_s), *_by_process(added.latency_s)])
+    latency = summarise(
+        [
+            samples
+            for latency in (before.latency_s, added.latency_s)
+            for samples in by_process(latency.samples, latency.processes)
+        ]
+    )
     reasons = {k: why for k, why in before.reasons.items() if not k.startswith("latency_s.")}
     return replace(
         before,
@@ -87,14 +93,6 @@ def _together(before: Measurement, added: Measurement) -> Measurement:
         discarded_processes=before.discarded_processes + added.discarded_processes,
         reasons=reasons | missing_percentiles(latency),
     )
-
-
-def _by_process(latency: LatencyMeasurement) -> list[tuple[float, ...]]:
-    blocks, begin = [], 0
-    for count in latency.processes:
-        blocks.append(latency.samples[begin : begin + count])
-        begin += count
-    return blocks
 
 
 def _drift(before: Measurement, added: Measurement) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ..prediction import (
     CARRIED,
@@ -11,22 +12,44 @@ from ..prediction import (
     ON_GPU,
     CostPoint,
     LatencyLaw,
+    RatePrior,
     RooflineLaw,
     Workload,
     carried,
+    ceilings_of,
     explained_by,
     fit_exponents,
     fit_latency_law,
     fit_roofline,
     rate_prior,
+    transferred_prior,
 )
 from ..records import BytesBand, Cost, DeviceLaw, LatencyBand, Prediction, Variant, replace
-from ._like import Elsewhere
 from ._tails import tail_ratios
 
 # the allocator's peak over the static plan varies by at least this much between variants
 _MIN_MEMORY_SPREAD = 0.03
 _Z90 = statistics.NormalDist().inv_cdf(0.95)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """What a profile of another device teaches.
+
+    Attributes:
+        law: Fitted to it.
+        device: Name of the device.
+        dtype: What was computed in.
+    """
+
+    law: RooflineLaw
+    device: str
+    dtype: str
+
+    def prior(self, device: str) -> RatePrior:
+        """Expect of a device the rates of the other one, times the ratio of their data sheets."""
+        profiled, wanted = (ceilings_of(name, self.dtype) for name in (self.device, device))
+        return transferred_prior(self.law, profiled, wanted)
 
 
 def with_predictions(

@@ -16,15 +16,14 @@ from ..jobs import (
     ScaleRequest,
 )
 from ..records import Record, Variant, replace
-from ..selection import Budget, Limit, meets, quantity, rank, resolve_limits
+from ..selection import Budget, Limit, log_room, meets, quantity, rank, resolve_limits
 from ..timing import Drift
 from ..workers import Failure, failure_error
 from ._bench import Bench
 from ._crew import Crew
-from ._fill import filling_multiplier, halfway, keeps_sizes, margin
-from ._like import Elsewhere
+from ._fill import filling_multiplier, halfway, keeps_sizes, margin, multiplier_of
 from ._options import Options
-from ._predict import with_predictions
+from ._predict import Elsewhere, with_predictions
 
 Progress = Callable[[str], None]
 Reply = TypeVar("Reply")
@@ -204,7 +203,7 @@ class Sweep:
         about = f" · noise ±{noise:.1%}" if noise is not None else ""
         left = self._bench.seconds_left
         return (
-            f"measuring {variant.recipe.strategy} ×{_multiplier(variant):.2f} · {measured} of "
+            f"measuring {variant.recipe.strategy} ×{multiplier_of(variant):.2f} · {measured} of "
             f"{len(self.variants)} variants measured · {left:.0f} s left{about}"
         )
 
@@ -290,8 +289,7 @@ class Sweep:
             value = base.value * growth if limit.budget.bound == "<=" else base.value / growth
         else:
             value = known.value
-        room = math.log(limit.value / value) if value > 0 else math.inf
-        return room if limit.budget.bound == "<=" else -room
+        return log_room(value, limit.budget.bound, limit.value)
 
     def fill_budgets(self) -> None:
         """Add and measure, for each strategy, the variant that just fills the budgets."""
@@ -312,30 +310,29 @@ class Sweep:
         found: list[Variant] = []
         if multiplier is not None:
             found = self.resolve(strategy, [multiplier]) or self._nearest(strategy, multiplier)
-        return found or self._halfway(strategy)
+        return found or self._halfway(strategy, limits)
 
-    def _halfway(self, strategy: str) -> list[Variant]:
+    def _halfway(self, strategy: str, limits: Sequence[Limit]) -> list[Variant]:
         """What lies between the measured variants that hold the budgets and those that do not."""
-        holding: list[float] = []
-        missing: list[float] = []
+        by_outcome: dict[bool, list[float]] = {True: [], False: []}
         for variant in self._of(strategy):
             if variant.measurement is not None:
-                (holding if self._holds(variant) else missing).append(_multiplier(variant))
-        multiplier = halfway(holding, missing)
+                by_outcome[self._holds(variant, limits)].append(multiplier_of(variant))
+        multiplier = halfway(by_outcome[True], by_outcome[False])
         return [] if multiplier is None else self.resolve(strategy, [multiplier])
 
-    def _holds(self, variant: Variant) -> bool:
+    def _holds(self, variant: Variant, limits: Sequence[Limit]) -> bool:
         options = self._options
-        return meets(variant, self.limits, batch=options.batch, confidence=options.confidence)
+        return meets(variant, limits, batch=options.batch, confidence=options.confidence)
 
     def _nearest(self, strategy: str, multiplier: float) -> list[Variant]:
         """The variant that a multiplier was rounded to, unless it is measured."""
         own = self._of(strategy)
-        nearest = min(own, key=lambda v: abs(math.log(_multiplier(v) / multiplier)))
+        nearest = min(own, key=lambda v: abs(math.log(multiplier_of(v) / multiplier)))
         return [nearest] if nearest.measurement is None else []
 
     def _of(self, strategy: str) -> list[Variant]:
-        # other kernel sizes change the latency at the same multiplier
+        # other kernels and patches change the latency at the same multiplier
         return [v for v in self.variants.values() if strategy in v.strategies and keeps_sizes(v)]
 
     def look_again(self) -> None:
@@ -364,13 +361,13 @@ class Sweep:
         wanted = filling_multiplier(
             own, self.limits, batch=options.batch, confidence=options.confidence, predicted=True
         )
-        tried = [_multiplier(v) for v in own if v.measurement is not None]
+        tried = [multiplier_of(v) for v in own if v.measurement is not None]
         if wanted is None or any(abs(math.log(wanted / m)) < _SAME for m in tried):
             return None
         return wanted
 
     def _fills(self, variant: Variant, limits: Sequence[Limit]) -> bool:
-        if not self._holds(variant):
+        if not self._holds(variant, limits):
             return False
         known = [
             quantity(variant, limit.budget.metric, batch=self._options.batch) for limit in limits
@@ -378,10 +375,6 @@ class Sweep:
         sources = {q.source for q in known if q is not None}
         enough = -math.log(_FILLED * margin(self._options.confidence))
         return "predicted" not in sources and self._room(variant, limits) < enough
-
-
-def _multiplier(variant: Variant) -> float:
-    return variant.recipe.achieved_multiplier or variant.recipe.multiplier
 
 
 def _growth(variant: Variant, base: Variant) -> float:

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from ..records import LatencyMeasurement, RatioBand, Variant
-from ..timing import MIN_SAMPLES, percentile
+from ..timing import MIN_SAMPLES, by_process, percentile
 
 # processes agree no better than this, in the logarithm, however few of them were seen
 _LEAST_SPREAD = 0.02
@@ -47,14 +47,9 @@ def tail_ratios(variants: Iterable[Variant]) -> dict[str, RatioBand]:
 
 def _over_median(latency: LatencyMeasurement) -> list[list[float]]:
     """Samples of each process over their median."""
-    processes, start = [], 0
-    for taken in latency.processes:
-        samples = latency.samples[start : start + taken]
-        start += taken
-        if samples:
-            middle = statistics.median(samples)
-            processes.append([sample / middle for sample in samples])
-    return processes
+    processes = filter(None, by_process(latency.samples, latency.processes))
+    medians = ((samples, statistics.median(samples)) for samples in processes)
+    return [[sample / middle for sample in samples] for samples, middle in medians]
 
 
 def _band(processes: Sequence[Sequence[float]], rank: int) -> RatioBand | None:

@@ -18,6 +18,7 @@ from ._more import raised as raised
 from ._pareto import pareto_front as pareto_front
 from ._quantity import BETWEEN_PROCESSES as BETWEEN_PROCESSES
 from ._quantity import Quantity as Quantity
+from ._quantity import log_room as log_room
 from ._quantity import quantity as quantity
 from ._select import RUNNERS_UP as RUNNERS_UP
 from ._select import Limit as Limit

@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 from ..records import Variant
 from ._budget import METRICS
-from ._quantity import BETWEEN_PROCESSES, Quantity, band_spread, quantity
+from ._quantity import BETWEEN_PROCESSES, Quantity, band_spread, log_room, quantity
 from ._select import Limit
 
 # what only a measurement tells grows about as something does that is predicted
@@ -69,7 +69,7 @@ def outlook(
             # what a percentile varies by beyond the median, a process more does not tell
             beyond = math.sqrt(max(known.spread**2 - latency.spread**2, 0.0))
             doubtful = _NORMAL.inv_cdf(confidence) * math.hypot(left, beyond)
-            rooms.append(_log_room(known, limit) - doubtful)
+            rooms.append(log_room(known.value, limit.budget.bound, limit.value) - doubtful)
         else:
             chance *= known.chance(limit.budget.bound, limit.value)
     room = min(rooms)
@@ -124,8 +124,3 @@ def _expected(variant: Variant, base: Variant, metric: str, batch: int) -> Quant
         return None
     value = of_base.value * here.value / there.value
     return Quantity(value=value, spread=math.hypot(here.spread, _BY_PROPORTION), source="predicted")
-
-
-def _log_room(known: Quantity, limit: Limit) -> float:
-    room = math.log(limit.value / known.value) if known.value > 0 else math.inf
-    return room if limit.budget.bound == "<=" else -room

@@ -47,11 +47,26 @@ class Quantity:
             >>> Quantity(value=2.0, spread=0.1, source="measured").chance("<=", 2.0)
             0.5
         """
-        room = math.log(limit / self.value) if self.value > 0 else math.inf
-        room = room if bound == "<=" else -room
+        room = log_room(self.value, bound, limit)
         if self.spread == 0:
             return 1.0 if room >= 0 else 0.0
         return _NORMAL.cdf(room / self.spread)
+
+
+def log_room(value: float, bound: Bound, limit: float) -> float:
+    """Return the logarithm of the factor by which a value may still grow, or shrink.
+
+    Args:
+        value: In base units.
+        bound: Whether the limit is above or below it.
+        limit: The bound; the room is negative where it is missed.
+
+    Examples:
+        >>> round(log_room(2.0, "<=", 4.0), 2), round(log_room(2.0, ">=", 4.0), 2)
+        (0.69, -0.69)
+    """
+    room = math.log(limit / value) if value > 0 else math.inf
+    return room if bound == "<=" else -room
 
 
 def quantity(variant: Variant, metric: str, *, batch: int) -> Quantity | None:

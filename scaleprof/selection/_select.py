@@ -16,7 +16,7 @@ from ..units import format_quantity
 from ._budget import METRICS, Budget
 from ._confidence import CONFIDENCE, confidence_text
 from ._pareto import pareto_front
-from ._quantity import Quantity, quantity
+from ._quantity import Quantity, log_room, quantity
 
 RUNNERS_UP = 4
 # a limit that a hint proposes is shown with three digits, and must still hold when rounded down
@@ -176,10 +176,9 @@ def binding_limit(variant: Variant, limits: Sequence[Limit], *, batch: int) -> L
 def _room(variant: Variant, limit: Limit, batch: int) -> float:
     """Logarithm of the factor by which a quantity could still grow; negative when missed."""
     known = quantity(variant, limit.budget.metric, batch=batch)
-    if known is None or known.value <= 0:
-        return -math.inf if known is None else math.inf
-    room = math.log(limit.value / known.value)
-    return room if limit.budget.bound == "<=" else -room
+    if known is None:
+        return -math.inf
+    return log_room(known.value, limit.budget.bound, limit.value)
 
 
 def _pareto(variants: Sequence[Variant], batch: int) -> tuple[str, ...]:

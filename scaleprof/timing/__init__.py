@@ -10,6 +10,7 @@ from ._measure import StoppingRule as StoppingRule
 from ._measure import Timer as Timer
 from ._measure import measure as measure
 from ._statistics import MIN_SAMPLES as MIN_SAMPLES
+from ._statistics import by_process as by_process
 from ._statistics import median_interval as median_interval
 from ._statistics import missing_percentiles as missing_percentiles
 from ._statistics import percentile as percentile

@@ -8,6 +8,7 @@ the population lies with the probability that a fair coin gives between j and n-
 import math
 import statistics
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 from ..records import LatencyMeasurement
 
@@ -15,6 +16,21 @@ from ..records import LatencyMeasurement
 # https://github.com/mlcommons/inference/blob/master/loadgen/early_stopping.cc
 MIN_SAMPLES = {90: 64, 99: 662}
 CONFIDENCE = 0.95
+
+
+def by_process(samples: Sequence[float], processes: Sequence[int]) -> list[Sequence[float]]:
+    """Return the samples of each process.
+
+    Args:
+        samples: Those of all processes, in the order of the processes.
+        processes: How many of them are of each process.
+
+    Examples:
+        >>> by_process([1.0, 2.0, 3.0], [2, 1])
+        [[1.0, 2.0], [3.0]]
+    """
+    ends = accumulate(processes, initial=0)
+    return [samples[start:end] for start, end in pairwise(ends)]
 
 
 def median_interval(

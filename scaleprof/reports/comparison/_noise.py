@@ -14,6 +14,7 @@ from statistics import NormalDist
 
 from ...records import Calibration
 from ...selection import BETWEEN_PROCESSES
+from ...timing import by_process
 
 # the recorded spread of another machine counts like three observed degrees of freedom: it carries
 # reports of one or two processes, and gives way to what a report with a dozen of them shows
@@ -163,12 +164,8 @@ def timing_of(samples: Sequence[float], processes: Sequence[int], rank: int) -> 
         processes: How many of them are of each process.
         rank: 50, 90 or 99.
     """
-    logs, begin = [], 0
-    for count in processes:
-        value = _percentile(samples[begin : begin + count], rank)
-        begin += count
-        if value is not None:
-            logs.append(math.log(value))
+    values = (_percentile(own, rank) for own in by_process(samples, processes))
+    logs = [math.log(value) for value in values if value is not None]
     return Timing(logs=tuple(logs), within=_within(samples, rank)) if logs else None
 
 

@@ -8,11 +8,12 @@ The schema is https://plotly.com/javascript/reference/.
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from itertools import accumulate, compress, pairwise
+from itertools import compress
 from typing import Any
 
 from ...records import Report, Variant
 from ...scaling import STRATEGIES
+from ...timing import by_process
 from ...units import format_quantity
 from .._cells import accuracy_text, call_lines, latency_text, memory_text
 from .._front import Picture, Point, picture
@@ -347,9 +348,8 @@ def _boxes(variant: Variant, colour: str) -> Iterator[Json]:
     if latency is None:
         return
     name = markup(recipe_name(variant))
-    ends = list(accumulate(latency.processes, initial=0))
-    for number, (start, end) in enumerate(pairwise(ends), start=1):
-        samples = latency.samples[start:end][:_SHOWN_SAMPLES]
+    for number, taken in enumerate(by_process(latency.samples, latency.processes), start=1):
+        samples = taken[:_SHOWN_SAMPLES]
         if samples:
             yield {
                 "type": "box",
