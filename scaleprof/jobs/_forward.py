@@ -13,6 +13,7 @@ from ..models import build_module, kernel_name, use_kernels
 from ..records import InputSpec, KernelUse
 from ..timing.share import count_calls, share_of_time
 from ._requests import MeasureRequest
+from ._weights import RepeatedDraws
 
 Step = Callable[[], Any]
 
@@ -39,7 +40,8 @@ class Prepared:
 
     def __init__(self, request: MeasureRequest) -> None:
         device = torch.device(request.device)
-        module = build_module(request.call)
+        with RepeatedDraws():  # type: ignore[no-untyped-call]
+            module = build_module(request.call)
         self._request = request
         self._operators = use_kernels(module, request.kernels)
         module = module.to(device, getattr(torch, request.dtype))
@@ -56,9 +58,15 @@ class Prepared:
             step = _training_step(module, step)
         self.step = _captured(step, device) if request.mode == "graph" else step
 
-    def kernel_use(self) -> KernelUse:
-        """Tell what ran the operators that torch and our kernels both have, and how long."""
+    def kernel_use(self) -> KernelUse | None:
+        """Tell what ran the operators that torch and our kernels both have, and how long.
+
+        Returns:
+            None if that was not asked for.
+        """
         request = self._request
+        if not request.attribute:
+            return None
         kernels, operators = request.kernels, self._operators.values()
         if not operators:
             return KernelUse(kernels=kernels, calls={}, share=0.0)

@@ -267,6 +267,7 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
         rule: When to stop.
         seed: Of weights and inputs.
         kernels: Who runs the operators that torch and our kernels both have.
+        attribute: Also tell which of them ran, and what share of the time they took.
     """
 
     call: ConstructorCall
@@ -279,6 +280,7 @@ class MeasureRequest(Record, frozen=True, kw_only=True):
     step: str = "inference"
     seed: int = 0
     kernels: Kernels = "torch"
+    attribute: bool = True
 
     @property
     def why_opaque(self) -> str | None:

@@ -301,12 +301,15 @@ def _own_variance(residual: Residual) -> float:
 
 def _kernel(residual: Residual, left: _Places, right: _Places) -> "Array":
     """Covariance of the residuals of two sets of models, [left, right]."""
-    from scipy.spatial.distance import cdist
-
     same = left.family[:, None] == right.family[None, :]
-    apart = cdist(left.size, right.size, "cityblock")
+    apart = _differences(left.size, right.size).sum(axis=0)
     kin = residual.family**2 + residual.member**2 * np.exp(-apart / residual.member_reach)
-    unlike = cdist(left.shares, right.shares) / residual.likeness_reach
-    distance = cdist(left.size, right.size) / residual.size_reach
-    alike = residual.likeness**2 * np.exp(-np.sqrt(unlike**2 + distance**2))
+    unlike = (_differences(left.shares, right.shares) ** 2).sum(axis=0) / residual.likeness_reach**2
+    distance = (_differences(left.size, right.size) ** 2).sum(axis=0) / residual.size_reach**2
+    alike = residual.likeness**2 * np.exp(-np.sqrt(unlike + distance))
     return np.asarray(same * kin + alike)
+
+
+def _differences(left: "Array", right: "Array") -> "Array":
+    """Absolute differences of two sets of points, [coordinate, left, right]."""
+    return np.abs(left.T[:, :, None] - right.T[:, None, :])

@@ -161,6 +161,11 @@ class Bench:
             rule=self._rule,
             seed=seed,
             kernels="triton" if self._options.kernels == "triton" else "torch",
+            # once by variant: it takes several passes
+            attribute=not any(
+                block.reply.kernels and not block.reply.disturbed
+                for block in self._blocks[variant.id]
+            ),
         )
 
     def _longer(self, request: MeasureRequest, samples: int) -> MeasureRequest:
@@ -292,19 +297,15 @@ def pool(
         reused_processes=sum(before for _, _, before in counted),
         busy_s=tuple(round(reply.busy_s, 4) for reply, _, _ in counted),
         discarded_processes=len(replies) - len(counted),
-        kernels=_kernel_use([reply for reply, _, _ in counted]),
+        kernels=_kernel_use(replies),
         reasons=_reasons(counted[0][0], on_cpu, energies[0] if not known else None)
         | missing_percentiles(latency),
     )
 
 
 def _kernel_use(replies: Sequence[MeasureReply]) -> KernelUse | None:
-    """What ran large-kernel operators: the same in each process, with the median share."""
-    uses = [reply.kernels for reply in replies if reply.kernels is not None]
-    shares = [use.share for use in uses if use.share is not None]
-    if not shares:
-        return uses[0] if uses else None
-    return replace(uses[0], share=statistics.median(shares))
+    """What ran large-kernel operators, by the last process that told, which was least disturbed."""
+    return next((reply.kernels for reply in reversed(replies) if reply.kernels), None)
 
 
 def _largest(values: Sequence[int | None]) -> int | None:

@@ -60,7 +60,7 @@ class Crew:
         cache: Cache | None = None,
     ) -> None:
         counting = ["torch", *libraries, "scaleprof.jobs._count", "scaleprof.jobs._scale"]
-        measuring = ["scaleprof.jobs._measure", "scaleprof.jobs._warm"]
+        measuring = ["scaleprof.jobs._measure", "scaleprof.jobs._warm", "scaleprof_kernels.ls_conv"]
         self._forked = WorkerServer(preload=[*counting, *measuring])
         self._spawned = WorkerServer(preload=["torch", *measuring[:1]], spawn=True)
         self._deadline = deadline

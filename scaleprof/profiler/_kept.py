@@ -119,8 +119,8 @@ class Kept:
 
     def _fingerprint(self, variant: Variant, request: MeasureRequest) -> str:
         state = self._state
-        # weights and inputs are random whatever the seed
-        conditions = msgspec.structs.replace(request, seed=0)
+        # weights and inputs are random whatever the seed, and what is told besides is no condition
+        conditions = msgspec.structs.replace(request, seed=0, attribute=True)
         device = (state.name, state.device, state.versions, state.platform, state.flags)
         return fingerprint(conditions, variant.cost.graph, device, files=self._files)
 

@@ -6,6 +6,7 @@ single job in its own process instead, for devices whose drivers do not survive 
 """
 
 import contextlib
+import gc
 import importlib
 import os
 import select
@@ -29,8 +30,13 @@ def serve(control_fd: int, *, once: bool, preload: list[str]) -> None:
     for name in preload:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    # what is imported stays: collecting garbage in a fork would copy the pages of all of it
+    gc.freeze()
     while (job := receive(control_fd, Job)) is not None:
         _run_here(control_fd, job) if once else _run_in_fork(control_fd, job)
+    if not once:
+        # nothing here needs an orderly end, and libraries take time for theirs or complain in it
+        os._exit(0)
 
 
 def _run_in_fork(control_fd: int, job: Job) -> None:

@@ -3,7 +3,7 @@ from factories import variant
 
 from scaleprof.jobs import Energy, MeasureReply
 from scaleprof.profiler._bench import pool
-from scaleprof.records import GpuConditions, replace
+from scaleprof.records import GpuConditions, KernelUse, replace
 from scaleprof.timing import Samples
 
 
@@ -83,3 +83,11 @@ def test_memory_on_an_accelerator_is_what_was_allocated():
     got = pool(variant("v"), [reply(0.1, allocated=7000), reply(0.1, allocated=9000)], "cuda:0")
     assert (got.peak_bytes, got.peak_bytes_source) == (9000, "allocated")
     assert got.memory.planned == 4000
+
+
+def test_kernels_are_those_that_the_last_process_told_of():
+    told = [KernelUse(kernels="torch", calls={"f": 1}, share=share) for share in (0.5, 0.25)]
+    disturbed = replace(reply(0.01, foreign_cores=0.9), kernels=told[0])
+    got = pool(variant("v"), [disturbed, replace(reply(0.01), kernels=told[1]), reply(0.01)], "cpu")
+    assert got.kernels == told[1]
+    assert pool(variant("v"), [reply(0.01)], "cpu").kernels is None
