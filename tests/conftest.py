@@ -1,3 +1,4 @@
+import importlib.util
 import random
 
 import pytest
@@ -19,6 +20,22 @@ def _own_cache(tmp_path_factory):
         patch.setenv("SCALEPROF_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("SCALEPROF_STORE", "off")
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _shared_servers():
+    if importlib.util.find_spec("msgspec") is None:
+        # kernels are tested where nothing else of scaleprof runs
+        yield
+        return
+    from shared_servers import SharedServer, end_shared_servers
+
+    from scaleprof.profiler import _crew
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_crew, "WorkerServer", SharedServer)
+        yield
+    end_shared_servers()
 
 
 @pytest.fixture(autouse=True)
