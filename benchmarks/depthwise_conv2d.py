@@ -3,24 +3,30 @@
     python benchmarks/depthwise_conv2d.py --out results
 
 Needs an NVIDIA GPU with torch and Triton, and nothing else. Writes every sample to `timings.json`,
-the table to `table.txt`, and what was fastest to `choices.json`, which `use_choices` reads: after
-each problem, so that what is done is kept. After `--seconds` it starts no further problem, and says
-which are missing.
+with what was fastest, which `use_choices` reads: after each problem, so that what is done is kept.
+Kernels are compiled side by side first; what is wrong by float64 is not timed, and a problem that
+crashes or hangs costs nothing but itself. After `--seconds` it starts no further problem, says
+which are missing, and exits with 3.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kernels"))
 
 import torch
+from in_processes import Failed, all_at_once, each_in_turn, until_interrupted
 
-from scaleprof_kernels import write_choices
+from scaleprof_kernels._choices import can_run
+from scaleprof_kernels._kernels import launches
+from scaleprof_kernels._launch import capability_of
 from scaleprof_kernels._table import failures, timings_table
 from scaleprof_kernels.bench import (
     Timing,
@@ -31,6 +37,15 @@ from scaleprof_kernels.bench import (
     origin,
 )
 from scaleprof_kernels.check import in_float64, random_tensors, run_variant, same_size, worst_error
+
+# compiling takes a core for seconds, and leaves some for others
+COMPILERS = max(min((os.cpu_count() or 1) - 2, 14), 1)
+COMPILE_SECONDS = 40
+# of one problem, with starting a process after one that crashed, and with torch's compiler
+STEP_SECONDS = 60
+# channels that are held against float64
+FEW = 8
+INCOMPLETE = 3
 
 MAPS, TAPS = (14, 28, 56), (7, 13, 17, 31)
 HALF, BRAIN, SINGLE = torch.float16, torch.bfloat16, torch.float32
@@ -73,15 +88,18 @@ def main() -> None:
     options = arguments()
     if not torch.cuda.is_available():
         sys.exit("error: this benchmark needs an NVIDIA GPU that torch can use, found none")
-    # exact float32 beside exact float32
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = True
+    until = time.monotonic() + options.seconds
     print(origin(), clocks(), sep="\n", flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
-    timings, missing = measure(options.seconds, options.out)
-    print((options.out / "table.txt").read_text())
-    for line in (*failures(timings), *(f"no time left for {m}" for m in missing)):
+    compile_all(options.seconds)
+    timings, missing = measure(until, options.out)
+    print("results:")
+    print("\n\n".join((origin(), clocks(), timings_table(timings), goals(timings))))
+    for line in (*failures(timings), *missing):
         print(f"warning: {line}")
+    whole = len(list(steps()))
+    print(f"summary: {whole - len(missing)} of {whole} problems timed, {verdicts(timings)}")
+    sys.exit(INCOMPLETE if missing else 0)
 
 
 def arguments() -> argparse.Namespace:
@@ -91,26 +109,71 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(seconds: float, out: Path) -> tuple[list[Timing], list[str]]:
+def steps():
+    """The problems, and last what torch's compiler makes of some."""
+    yield from plan()
+    yield from (("torch.compile", problem(size, taps)) for size, taps in COMPILED)
+
+
+def compile_all(seconds: float) -> None:
+    began, wanted = time.monotonic(), list(plan())
+    limit = min(COMPILE_SECONDS, seconds / 2)
+    done = all_at_once(compiled, wanted, processes=COMPILERS, seconds=limit)
+    print(f"{time.monotonic() - began:5.0f} s  compiled for {done} of {len(wanted)} problems")
+
+
+def compiled(step) -> None:
+    """Compile what a problem runs."""
+    operation, given = step
+    capability = capability_of(torch.device("cuda"))
+    for variant in worth_compiling(given):
+        if can_run(variant, operation, given):
+            launches(variant, operation, given, capability=capability).compile()
+
+
+def measure(until: float, out: Path) -> tuple[list[Timing], list[str]]:
     """Time problem after problem, writing what there is, until the time is over."""
-    timings, missing = [], []
     start = time.monotonic()
-    compilers = [("torch.compile", problem(size, taps)) for size, taps in COMPILED]
-    for what, given in (*plan(), *compilers):
-        name = f"{what}, {given.size[0]}×{given.size[1]}, {given.kernel[0]} taps, {given.dtype}"
-        if time.monotonic() - start > seconds:
-            missing.append(name)
+    timings: list[Timing] = []
+    missing = {named(*step): "no time left for it" for step in steps()}
+    outcomes = each_in_turn(timed, steps(), until=until, step_seconds=STEP_SECONDS)
+    for step, found in until_interrupted(outcomes):
+        name = named(*step)
+        if isinstance(found, Failed):
+            missing[name] = found.reason
+            print(f"{time.monotonic() - start:5.0f} s  {name}: {found.reason}", flush=True)
             continue
-        if what == "torch.compile":
-            found = list(bench_compilers(given))
-        else:
-            check(what, given)
-            found = list(bench(what, given, variants=worth_compiling(given)))
+        del missing[name]
         timings += found
         write(timings, out)
         medians = (f"{t.contender} {1e6 * t.median_s:.1f}" for t in found if t.median_s)
         print(f"{time.monotonic() - start:5.0f} s  {name}: {', '.join(medians)} µs", flush=True)
-    return timings, missing
+    return timings, [f"{name}: {why}" for name, why in missing.items()]
+
+
+def named(what, given) -> str:
+    order = " NHWC" if given.channels_last else ""
+    images = f"{given.size[0]}×{given.size[1]}{order}"
+    return f"{what}, {images}, {given.kernel[0]} taps, {str(given.dtype).removeprefix('torch.')}"
+
+
+def timed(step) -> list[Timing]:
+    """Time everyone on a problem; runs in a process of its own."""
+    # exact float32 beside exact float32
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    what, given = step
+    if what == "torch.compile":
+        return list(bench_compilers(given))
+    wrong = {v: why for v in worth_compiling(given) if (why := what_is_wrong(v, what, given))}
+    right = [variant for variant in worth_compiling(given) if variant not in wrong]
+    return [
+        *bench(what, given, variants=right),
+        *(
+            Timing(operation=what, problem=given, contender=variant, failure=why)
+            for variant, why in wrong.items()
+        ),
+    ]
 
 
 def worth_compiling(given):
@@ -119,20 +182,32 @@ def worth_compiling(given):
     return ("toeplitz",) if half and max(given.kernel) > 7 else ("toeplitz", "direct")
 
 
-def check(operation, given) -> None:
-    """Refuse to time what is wrong: compare a slice of the channels with float64."""
-    few = same_size(
-        batch=4, channels=8, size=given.size, kernel=given.kernel, dtype=given.dtype,
+def what_is_wrong(variant, operation, given) -> str | None:
+    """Run a kernel on the whole problem, and compare a few channels with float64."""
+    if not can_run(variant, operation, given):
+        return None
+    tensors = random_tensors(given, operation, device="cuda")
+    got = channels(run_variant(variant, operation, given, *tensors), given)
+    few = [channels(tensor, given) for tensor in tensors]
+    slim = same_size(
+        batch=given.batch, channels=FEW, size=given.size, kernel=given.kernel, dtype=given.dtype,
         channels_last=given.channels_last,
     )  # fmt: skip
-    tensors = random_tensors(few, operation, device="cuda")
-    want = in_float64(operation, few, *tensors)
-    magnitude = in_float64(operation, few, *(tensor.abs() for tensor in tensors))
-    variant = "direct" if given.dtype == SINGLE else "toeplitz"
-    got = run_variant(variant, operation, few, *tensors)
-    assert worst_error(got, want, magnitude) <= 4
+    want = in_float64(operation, slim, *few)
+    error = worst_error(got, want, in_float64(operation, slim, *(t.abs() for t in few)))
+    # a NaN is no number that is at most four
+    return None if error <= 4 else f"wrong: {error:.1f} times what rounding explains"
 
 
+def channels(tensor, given):
+    """The first few channels of a tensor of images, of filters, or of one number each."""
+    images = tensor.dim() == 4 and tensor.shape[1] != 1
+    kind = torch.channels_last if images and given.channels_last else torch.contiguous_format
+    few = tensor[:, :FEW] if images else tensor[:FEW]
+    return few.contiguous(memory_format=kind) if tensor.dim() == 4 else few
+
+
+@cache
 def clocks() -> str:
     """The clocks and temperature of the GPU, as the driver says."""
     query = "name,driver_version,clocks.sm,clocks.max.sm,clocks.mem,temperature.gpu,power.draw"
@@ -144,15 +219,13 @@ def clocks() -> str:
 
 
 def write(timings: list[Timing], folder: Path) -> None:
-    table = "\n\n".join((origin(), clocks(), timings_table(timings), goals(timings)))
-    (folder / "table.txt").write_text(table + "\n")
     rows = [
         {**asdict(t), "problem": {**asdict(t.problem), "dtype": str(t.problem.dtype)}}
         for t in timings
     ]
-    record = {"origin": origin(), "clocks": clocks(), "timings": rows}
+    choices = [asdict(choice) for choice in measured_choices(timings, origin=origin())]
+    record = {"origin": origin(), "clocks": clocks(), "timings": rows, "choices": choices}
     (folder / "timings.json").write_text(json.dumps(record, indent=1) + "\n")
-    write_choices(measured_choices(timings, origin=origin()), folder / "choices.json")
 
 
 def goals(timings: list[Timing]) -> str:
@@ -170,6 +243,13 @@ def goals(timings: list[Timing]) -> str:
             f"{size}×{size}, {taps}×{taps} taps:{figure} at most {most}, goal {aim}: {verdict}"
         )
     return "\n".join(("forward in float16", *lines))
+
+
+def verdicts(timings: list[Timing]) -> str:
+    """How many goals are held, in one line."""
+    words = [line.rpartition(": ")[2] for line in goals(timings).splitlines()[1:]]
+    kinds = ("goal reached", "holds", "MISSED", "not measured")
+    return ", ".join(f"{words.count(kind)} {kind}" for kind in kinds if kind in words)
 
 
 if __name__ == "__main__":

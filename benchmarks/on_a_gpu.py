@@ -1,104 +1,294 @@
-"""Run on a GPU, in one call, what cannot run without: the tests marked `gpu` and the benchmarks.
+"""Run on a GPU, in one call under nine minutes, what cannot run without: tests and benchmarks.
 
-    python benchmarks/on_a_gpu.py --out results
+    python benchmarks/on_a_gpu.py --out results [--only PART ...]
 
-Needs torch, Triton and pytest; for what measures whole models (timers beside each other, and a
-profile, which is then a candidate for ``profiles/``), timm and msgspec too, and is left out
-without them. Writes the logs, the tests' results as JUnit XML and the benchmark's
-files into the folder, prints a short table last, and exits with 1 if anything failed. All parts
-together stop before ten minutes are over, and what they wrote is kept.
+Needs torch, Triton and pytest; for whole models timm, msgspec, psutil, pynvml, typer and rich too,
+whose parts are left out without them. The most telling parts come first. Each has a time of its
+own, and may use what those before it left over; at its end it is asked to stop, then ended with
+all that it started, and what it wrote until then is kept. The folder gets one log of everything,
+the tests' results as JUnit XML, the measurements of each part as JSON, and the results for people,
+which are also printed, a short table last.
+
+Exits with 0 if everything ran and passed, 1 if something failed, and 3 if nothing failed, but
+something was cut, left out or not finished.
 """
 
 import argparse
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-
-import torch
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-GPU_TESTS = ("tests/kernels/test_on_gpu.py", "tests/kernels/test_aggregation_on_gpu.py")
-TEST_SECONDS = 210
-# of each benchmark: when it starts nothing more, and when it is stopped
-BENCHMARKS = {"depthwise_conv2d": (100, 130), "small_kernel_aggregation": (50, 70)}
-TIMERS = {"do_timers_agree": (70, 95)}
-PROFILE_SECONDS = 50
 NEEDED_FOR_MODELS = ("timm", "msgspec", "psutil", "pynvml", "typer", "rich")
+FAILED, INCOMPLETE = 1, 3
+# from being asked to stop to being ended; and what a benchmark needs to end by itself before that
+GRACE, ROOM = 10.0, 12.0
+# in the output of a part: what comes after it is the result; else the last lines are
+RESULTS, LAST_LINES = "results:", 15
+SUMMARY = "summary: "
+
+
+class Part(NamedTuple):
+    """Something to run.
+
+    Attributes:
+        seconds: What it may take.
+        command: From the folder of results and the seconds after which it should begin nothing.
+        needs: Packages without which it is left out.
+    """
+
+    seconds: float
+    command: Callable[[Path, float], Sequence[str]]
+    needs: tuple[str, ...] = ()
+
+
+class Outcome(NamedTuple):
+    """How a part ended: in words, the exit status that follows, seconds, and its summary."""
+
+    words: str
+    status: int
+    seconds: float
+    summary: str = ""
+
+
+def tests(out: Path, _: float) -> list[str]:
+    # compiling takes longer than running, and processes compile side by side; other versions of
+    # torch and of plugins may warn of what is not ours
+    workers = max(min((os.cpu_count() or 1) - 2, 14), 1)
+    parallel = ["-n", str(workers), "--dist", "worksteal"] if find_spec("xdist") else []
+    quiet = ["-q", "--tb=short", "-W", "default", "-p", "no:cacheprovider", "-p", "no:benchmark"]
+    files = sorted(str(path) for path in (ROOT / "tests").glob("**/test_*on_gpu.py"))
+    record = f"--junitxml={out / 'tests.xml'}"
+    return ["-m", "pytest", "-m", "gpu", *files, *quiet, *parallel, record]
+
+
+def benchmark(name: str, *more: str) -> Callable[[Path, float], list[str]]:
+    def command(out: Path, seconds: float) -> list[str]:
+        script = ROOT / "benchmarks" / f"{name}.py"
+        return [str(script), "--out", str(out), "--seconds", f"{seconds:.0f}", *more]
+
+    return command
+
+
+def devices(_: Path, __: float) -> list[str]:
+    return ["-m", "scaleprof", "devices", "cuda:0"]
+
+
+def profile(out: Path, seconds: float) -> list[str]:
+    return [
+        "-m", "scaleprof", "profile", "timm:convnext_atto", "--device", "cuda:0", "--batch", "32",
+        "--dtype", "float16", "--budget", "latency<=2x", "--time-limit", f"{seconds:.0f}s",
+        "--no-store", "--json", str(out / "convnext_atto.json"),
+    ]  # fmt: skip
+
+
+# the most telling first; together under nine minutes
+PARTS = {
+    "tests": Part(120, tests),
+    "depthwise": Part(115, benchmark("depthwise_conv2d")),
+    "aggregation": Part(65, benchmark("small_kernel_aggregation")),
+    "timers": Part(120, benchmark("do_timers_agree"), NEEDED_FOR_MODELS),
+    "devices": Part(20, devices, NEEDED_FOR_MODELS),
+    "profile": Part(80, profile, NEEDED_FOR_MODELS),
+}
 
 
 def main() -> None:
+    options = arguments()
+    # the last word must arrive whatever the terminal can show
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if reason := why_not():
+        sys.exit(f"error: {reason}")
+    # whoever ends this gets the table all the same
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    out = options.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        outcomes = run_all(options.only or list(PARTS), out, Path(scratch))
+    text = table(outcomes)
+    with (out / "summary.txt").open("a", encoding="utf-8") as stream:
+        stream.write(f"{text}\n")
+    print(text)
+    statuses = {outcome.status for outcome in outcomes.values()}
+    sys.exit(FAILED if FAILED in statuses else INCOMPLETE if INCOMPLETE in statuses else 0)
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
-    out = parser.parse_args().out.resolve()
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="run this part alone; may be repeated"
+    )
+    return parser.parse_args()
+
+
+def why_not() -> str | None:
+    """Why nothing can run here, if so."""
+    if find_spec("torch") is None:
+        return "this needs torch, found none; run it with a python3 that has torch and Triton"
+    import torch
+
     if not torch.cuda.is_available():
-        sys.exit("error: nothing to run, this needs an NVIDIA GPU that torch can use, found none")
-    out.mkdir(parents=True, exist_ok=True)
-    results = [tests(out), *(benchmark(name, out, *BENCHMARKS[name]) for name in BENCHMARKS)]
-    missing = [name for name in NEEDED_FOR_MODELS if find_spec(name) is None]
-    if missing:
-        print(f"whole models are left out: {', '.join(missing)} cannot be imported")
-    else:
-        results += [benchmark(name, out, *TIMERS[name]) for name in TIMERS]
-        results.append(profile(out))
-    for table in (out / "table.txt", out / "aggregation.txt"):
-        if table.exists():
-            print(table.read_text())
-    for name, status, seconds in results:
-        verdict = "passed" if status == 0 else f"FAILED ({status})"
-        print(f"{name:25s} {verdict:14s} {seconds:5.0f} s")
-    sys.exit(any(status for _, status, _ in results))
+        return "nothing to run, this needs an NVIDIA GPU that torch can use, found none"
+    return None
 
 
-def tests(out: Path) -> tuple[str, int, float]:
-    # compiling takes longer than running, and processes compile side by side; other versions of
-    # torch and of plugins may warn of what is not ours
-    parallel = ["-n", str(min(8, os.cpu_count() or 1))] if find_spec("xdist") else []
-    lenient = ["-W", "default", "-p", "no:benchmark"]
-    command = [
-        sys.executable, "-m", "pytest", "-m", "gpu", *GPU_TESTS, "-q",
-        "--tb=short", f"--junitxml={out / 'tests.xml'}", *parallel, *lenient,
-    ]  # fmt: skip
-    return part("tests", command, out, TEST_SECONDS)
-
-
-def benchmark(name: str, out: Path, enough: float, limit: float) -> tuple[str, int, float]:
-    script = f"benchmarks/{name}.py"
-    command = [sys.executable, script, "--out", str(out), "--seconds", str(enough)]
-    return part(name, command, out, limit)
-
-
-def profile(out: Path) -> tuple[str, int, float]:
-    command = [
-        sys.executable, "-m", "scaleprof", "profile", "timm:convnext_atto", "--device", "cuda:0",
-        "--batch", "32", "--dtype", "float16", "--budget", "latency<=2x", "--time-limit",
-        f"{PROFILE_SECONDS - 10}s", "--no-store", "--json", str(out / "convnext_atto.json"),
-    ]  # fmt: skip
-    name, status, seconds = part("profile", command, out, PROFILE_SECONDS)
-    # 3: what is chosen could not be checked in the time there is, which is no failure of ours
-    return name, 0 if status == 3 else status, seconds
-
-
-def part(name: str, command: list[str], out: Path, limit: float) -> tuple[str, int, float]:
-    """Run a command with its output in a file, whose end is shown."""
-    start = time.monotonic()
-    log = out / f"{name}.log"
-    path = os.pathsep.join((str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", "")))
-    environment = {**os.environ, "PYTHONPATH": path}
-    with log.open("w") as stream:
+def run_all(names: Sequence[str], out: Path, scratch: Path) -> dict[str, Outcome]:
+    """Run parts one after the other, each until the time of those after it begins."""
+    outcomes: dict[str, Outcome] = {}
+    # what was there is of an earlier call
+    for name in ("log.txt", "summary.txt"):
+        (out / name).write_text("")
+    end = time.monotonic() + sum(PARTS[name].seconds for name in names)
+    for i, name in enumerate(names):
+        part = PARTS[name]
+        limit = end - time.monotonic() - sum(PARTS[later].seconds for later in names[i + 1 :])
+        missing = [package for package in part.needs if find_spec(package) is None]
+        if missing:
+            outcomes[name] = Outcome(f"LEFT OUT, needs {', '.join(missing)}", INCOMPLETE, 0.0)
+            continue
+        began = time.monotonic()
         try:
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT,
-                timeout=limit, check=False,
-            )  # fmt: skip
-            status = done.returncode
-        except subprocess.TimeoutExpired:
-            stream.write(f"\nstopped after {limit} s\n")
-            status = 124
-    print("\n".join(log.read_text().splitlines()[-15:]), flush=True)
-    return name, status, time.monotonic() - start
+            outcomes[name] = run(name, part, out, scratch, limit)
+        except KeyboardInterrupt:
+            outcomes[name] = Outcome("INTERRUPTED", INCOMPLETE, time.monotonic() - began)
+            break
+    return outcomes
+
+
+def run(name: str, part: Part, out: Path, scratch: Path, limit: float) -> Outcome:
+    """Run one part with its output in the log, and show its results."""
+    log, began = out / "log.txt", time.monotonic()
+    start = log.stat().st_size
+    command = [sys.executable, *part.command(out, max(limit - GRACE - ROOM, 1.0))]
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write(f"\n===== {name}, at most {limit:.0f} s: {' '.join(command)}\n")
+        stream.flush()
+        child = subprocess.Popen(
+            command, cwd=ROOT, env=environment(scratch), stdin=subprocess.DEVNULL, stdout=stream,
+            stderr=subprocess.STDOUT, process_group=0,
+        )  # fmt: skip
+        was_cut = not ended_within(child, limit)
+    seconds = time.monotonic() - began
+    text = log.read_bytes()[start:].decode("utf-8", errors="replace")
+    shown, summary = results_of(text)
+    with (out / "summary.txt").open("a", encoding="utf-8") as stream:
+        stream.write(f"===== {name}\n{shown}\n\n")
+    print(f"===== {name}\n{shown}\n", flush=True)
+    return outcome_of(child.returncode, was_cut, seconds, summary)
+
+
+def outcome_of(code: int, was_cut: bool, seconds: float, summary: str) -> Outcome:
+    if was_cut:
+        return Outcome(f"CUT after {seconds:.0f} s", INCOMPLETE, seconds, summary)
+    if code == INCOMPLETE:
+        return Outcome("not finished", INCOMPLETE, seconds, summary)
+    if code != 0:
+        return Outcome(f"FAILED ({code})", FAILED, seconds, summary)
+    return Outcome("passed", 0, seconds, summary)
+
+
+def ended_within(child: subprocess.Popen[bytes], limit: float) -> bool:
+    """Wait for a part; at its end ask it to stop, and then end it with all that it started."""
+    started: set[Process] = set()
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(max(limit - GRACE, 1.0))
+            return True
+        started = descendants(child.pid)
+        child.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE)
+        return False
+    finally:
+        # also when this is interrupted
+        if child.poll() is None:
+            started |= descendants(child.pid)
+            child.kill()
+            child.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        for process in started:
+            # numbers of processes are given out again
+            if stat_of(process.pid).began == process.began:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(process.pid, signal.SIGKILL)
+
+
+class Process(NamedTuple):
+    """A process by its number, the one that started it, and when; None where it is gone."""
+
+    pid: int
+    parent: int | None = None
+    began: int | None = None
+
+
+def stat_of(pid: int) -> Process:
+    try:
+        # the name, in brackets, may hold spaces and brackets itself; state and parent come after
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return Process(pid, int(fields[1]), int(fields[19]))
+    except (OSError, IndexError, ValueError):
+        return Process(pid)
+
+
+def descendants(pid: int) -> set[Process]:
+    """Processes that a process started, and those that they did, in whatever session."""
+    everyone = [stat_of(int(path.name)) for path in Path("/proc").glob("[0-9]*")]
+    known, found = {pid}, set()
+    while more := {p for p in everyone if p.parent in known and p.pid not in known}:
+        known |= {p.pid for p in more}
+        found |= more
+    return found
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    """The environment of a part: ours first on the path, and caches where writing is allowed."""
+    path = os.pathsep.join((str(ROOT), str(ROOT / "kernels"), os.environ.get("PYTHONPATH", "")))
+    caches = {
+        "TRITON_CACHE_DIR": "triton",
+        "TORCHINDUCTOR_CACHE_DIR": "inductor",
+        "CUDA_CACHE_PATH": "cuda",
+        "SCALEPROF_CACHE": "scaleprof",
+    }
+    return {
+        **os.environ,
+        **{name: str(scratch / folder) for name, folder in caches.items()},
+        "PYTHONPATH": path,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+        # for the tables of what shapes itself by a terminal
+        "COLUMNS": "140",
+    }
+
+
+def results_of(text: str) -> tuple[str, str]:
+    """Return the results at the end of a part's output, and its last line or summary."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    marks = [i for i, line in enumerate(lines) if line == RESULTS]
+    shown = lines[marks[-1] + 1 :] if marks else lines[-LAST_LINES:]
+    said = [line.removeprefix(SUMMARY) for line in shown if line.startswith(SUMMARY)]
+    # that of pytest is its last line
+    summary = said[-1] if said else (shown[-1].strip("= ") if shown else "")
+    return "\n".join(shown), summary
+
+
+def table(outcomes: dict[str, Outcome]) -> str:
+    """One line for each part, and what they took together."""
+    rows = [
+        f"{name:12s} {outcome.words:24s} {outcome.seconds:4.0f} s  {outcome.summary[:100]}".rstrip()
+        for name, outcome in outcomes.items()
+    ]
+    total = sum(outcome.seconds for outcome in outcomes.values())
+    return "\n".join((*rows, f"{'together':37s} {total:4.0f} s"))
 
 
 if __name__ == "__main__":

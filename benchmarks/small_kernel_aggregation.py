@@ -3,12 +3,14 @@
     python benchmarks/small_kernel_aggregation.py --out results
 
 Needs an NVIDIA GPU with torch and Triton, and nothing else. Writes every sample to
-`aggregation.json` and the table to `aggregation.txt`, after each problem, so that what is done is
-kept. After `--seconds` it starts no further problem, and says which are missing.
+`aggregation.json`, after each problem, so that what is done is kept. Kernels are compiled side by
+side first; a problem whose kernel is wrong by float64, crashes or hangs costs nothing but itself.
+After `--seconds` it starts no further problem, says which are missing, and exits with 3.
 """
 
 import argparse
 import json
+import os
 import sys
 import time
 from dataclasses import asdict
@@ -17,7 +19,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "kernels"))
 
 import torch
+from in_processes import Failed, all_at_once, each_in_turn, until_interrupted
 
+from scaleprof_kernels._aggregate import plan_aggregate
+from scaleprof_kernels._aggregate_backward import plan_aggregate_backward
 from scaleprof_kernels._table import aggregation_table, failures
 from scaleprof_kernels.bench import origin
 from scaleprof_kernels.bench_aggregation import (
@@ -32,6 +37,13 @@ from scaleprof_kernels.check_aggregation import (
     Aggregation,
     check_one_aggregation,
 )
+
+# compiling takes a core for seconds, and leaves some for others
+COMPILERS = max(min((os.cpu_count() or 1) - 2, 14), 1)
+COMPILE_SECONDS = 30
+# of one problem, with starting a process after one that crashed, and with torch's compiler
+STEP_SECONDS = 60
+INCOMPLETE = 3
 
 # the maps of LSNet at 224 pixels
 MAPS = ((128, 28), (256, 14), (384, 7))
@@ -49,16 +61,21 @@ def problem(channels, size, dtype=HALF, **given):
 
 
 def plan():
-    """The problems, the most telling first; torch's compiler contends where it takes least."""
+    """The problems, the most telling first, and whether torch's compiler contends.
+
+    It takes many seconds for each; two problems show where it stands.
+    """
     for operation in PASSES:
         for channels, size in MAPS:
-            yield operation, problem(channels, size), operation != "backward" and size == 14
+            yield operation, problem(channels, size), False
     for operation in ("forward", "backward"):
         for channels, size in MAPS:
             yield operation, problem(channels, size, BRAIN), False
             yield operation, problem(channels, size, channels_last=True), False
             yield operation, problem(channels, size, weight_dtype=SINGLE), False
             yield operation, problem(channels, size, SINGLE), False
+    for operation in ("forward", "step"):
+        yield operation, problem(256, 14), True
 
 
 def main() -> None:
@@ -68,38 +85,85 @@ def main() -> None:
     options = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("error: this benchmark needs an NVIDIA GPU that torch can use, found none")
+    until = time.monotonic() + options.seconds
     options.out.mkdir(parents=True, exist_ok=True)
-    timings, missing = measure(options.seconds, options.out)
-    print((options.out / "aggregation.txt").read_text())
-    for line in (*failures(timings), *(f"no time left for {m}" for m in missing)):
+    compile_all(options.seconds)
+    timings, missing = measure(until, options.out)
+    print("results:")
+    print("\n\n".join((origin(), aggregation_table(timings), goals(timings))))
+    for line in (*failures(timings), *missing):
         print(f"warning: {line}")
+    whole = len(list(plan()))
+    print(f"summary: {whole - len(missing)} of {whole} problems timed, {verdicts(timings)}")
+    sys.exit(INCOMPLETE if missing else 0)
 
 
-def measure(seconds: float, out: Path) -> tuple[list[AggregationTiming], list[str]]:
+def compile_all(seconds: float) -> None:
+    began, wanted = time.monotonic(), list(plan())
+    limit = min(COMPILE_SECONDS, seconds / 2)
+    done = all_at_once(compiled, wanted, processes=COMPILERS, seconds=limit)
+    print(f"{time.monotonic() - began:5.0f} s  compiled for {done} of {len(wanted)} problems")
+
+
+def compiled(step) -> None:
+    """Compile what a problem runs."""
+    operation, given, _ = step
+    if operation != "backward":
+        plan_aggregate(given).compile()
+    if operation != "forward":
+        plan_aggregate_backward(given).compile()
+
+
+def measure(until: float, out: Path) -> tuple[list[AggregationTiming], list[str]]:
     """Time problem after problem, writing what there is, until the time is over."""
-    timings, missing = [], []
     start = time.monotonic()
-    for operation, given, compilers in plan():
-        if time.monotonic() - start > seconds:
-            missing.append(f"{operation} {given}")
+    timings: list[AggregationTiming] = []
+    missing = {named(*step): "no time left for it" for step in plan()}
+    outcomes = each_in_turn(timed, plan(), until=until, step_seconds=STEP_SECONDS)
+    for step, found in until_interrupted(outcomes):
+        name = named(*step)
+        print(f"{time.monotonic() - start:5.0f} s  {name}", flush=True)
+        if isinstance(found, Failed):
+            missing[name] = found.reason
             continue
-        check(given)
-        timings += bench_aggregation(operation, given, compilers=compilers)
+        del missing[name]
+        # where the same was timed before without the compiler, what is known now replaces it
+        again = {(t.operation, t.problem) for t in found}
+        timings = [t for t in timings if (t.operation, t.problem) not in again] + found
         write(timings, out)
-        print(f"{time.monotonic() - start:5.0f} s  {operation} {given}", flush=True)
-    return timings, missing
+    return timings, [f"{name}: {why}" for name, why in missing.items()]
+
+
+def named(operation, given, compilers) -> str:
+    order = " NHWC" if given.channels_last else ""
+    types = str(given.dtype).removeprefix("torch.")
+    if given.weight_dtype is not None:
+        types += f" by {str(given.weight_dtype).removeprefix('torch.')}"
+    beside = ", torch.compile too" if compilers else ""
+    return f"{operation}, {given.channels}×{given.size[0]}×{given.size[1]}{order}, {types}{beside}"
+
+
+def timed(step) -> list[AggregationTiming]:
+    """Time everyone on a problem, if the kernel is right; runs in a process of its own."""
+    operation, given, compilers = step
+    check(given)
+    return list(bench_aggregation(operation, given, compilers=compilers))
 
 
 def check(given: Aggregation) -> None:
     """Refuse to time what is wrong: compare a few images with float64."""
     few = Aggregation(**{**asdict(given), "batch": 3})
     for operation in AGGREGATION_OPERATIONS:
-        assert check_one_aggregation("few images", few, operation, device="cuda").passed
+        verdict = check_one_aggregation("few images", few, operation, device="cuda")
+        if not verdict.passed:
+            bits = "" if verdict.repeats else ", and other bits every time"
+            raise RuntimeError(
+                f"{operation} is wrong: {verdict.error:.1f} of at most {verdict.bound:g} times "
+                f"what rounding explains{bits}"
+            )
 
 
 def write(timings: list[AggregationTiming], folder: Path) -> None:
-    text = "\n\n".join((origin(), aggregation_table(timings), goals(timings)))
-    (folder / "aggregation.txt").write_text(text + "\n")
     rows = [asdict(timing) for timing in timings]
     record = {"origin": origin(), "timings": rows}
     (folder / "aggregation.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
@@ -117,6 +181,13 @@ def goals(timings: list[AggregationTiming]) -> str:
                 fastest = min(here.values(), default=None)
                 lines.append(f"{operation} {size}×{size}: {against_torch(ours, fastest)}")
     return "\n".join(lines)
+
+
+def verdicts(timings) -> str:
+    """How many goals are held, in one line."""
+    words = [line.rpartition(": ")[2] for line in goals(timings).splitlines()]
+    kinds = ("goal reached", "holds", "MISSED", "not measured")
+    return ", ".join(f"{words.count(kind)} {kind}" for kind in kinds if kind in words)
 
 
 def medians(timings, operation, given) -> dict[str, float]:

@@ -47,6 +47,13 @@ class Launch:
             "enable_fp_fusion": False,
         }
 
+    def compile(self) -> None:
+        """Compile for the present GPU and run nothing; runs then find it in Triton's cache."""
+        # an element type stands for a tensor of it
+        given = {**self.pointers, **self.integers, **self.constants}
+        arguments = (given[name] for name in self.kernel.arg_names)
+        self.kernel.warmup(*arguments, grid=(self.grid,), **self.options)
+
     def run(self, **tensors: Tensor) -> None:
         """Run on the device of the tensors."""
         device = next(iter(tensors.values())).device

@@ -3,12 +3,14 @@
 Each contender is captured in a CUDA graph that calls it on set after set of inputs, together more
 than the L2 cache holds (unless 256 sets are less), and keeps every output: no launch from Python
 and no number left over in the cache is timed. Replays are timed with CUDA events; the
-statistic is the median of replays, per call.
+statistic is the median of replays, per call. What takes many milliseconds a call, beside which
+neither launches nor the cache matter, is called and replayed less often.
 """
 
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +25,9 @@ Contender = Callable[..., Tensor]
 # sets of inputs and outputs that together are so many times the L2 cache
 _CACHES = 3
 _FEWEST_CALLS, _MOST_CALLS = 4, 256
-_REPLAYS, _WARM_UPS = 25, 5
+_MOST_REPLAYS, _FEWEST_REPLAYS, _WARM_UPS = 25, 5, 5
+# calls of a graph, and replays of it, stop at the seconds that they take together
+_GRAPH_SECONDS, _REPLAY_SECONDS = 0.02, 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,9 +172,13 @@ def time_or_reason(
 ) -> tuple[tuple[float, ...], str | None]:
     """Return seconds per call, or why there are none: others still run after one that raises."""
     try:
-        return time_calls(contender, sets), None
+        # also where capturing fails half way, the next contender begins on the stream of this one
+        with torch.cuda.stream(torch.cuda.current_stream()):
+            return time_calls(contender, sets), None
     except Exception as error:
-        torch.cuda.synchronize()
+        # where the device itself is broken, the next contender says so
+        with suppress(RuntimeError):
+            torch.cuda.synchronize()
         return (), f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
@@ -183,20 +191,45 @@ def time_calls(
     with torch.cuda.stream(side):
         for _ in range(2):
             contender(*sets[0])
+        (alone_s,) = _in_turn(lambda: contender(*sets[0]), 1)
     torch.cuda.current_stream().wait_stream(side)
+    calls, warm_ups, replays = repetitions(alone_s, len(sets))
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         # kept, so that no two calls write to the same memory
-        outputs = [contender(*tensors) for tensors in sets]
-    for _ in range(_WARM_UPS):
+        outputs = [contender(*tensors) for tensors in sets[:calls]]
+    for _ in range(warm_ups):
         graph.replay()
-    events = [(_event(), _event()) for _ in range(_REPLAYS)]
+    return tuple(seconds / len(outputs) for seconds in _in_turn(graph.replay, replays))
+
+
+def repetitions(call_s: float, most_calls: int) -> tuple[int, int, int]:
+    """Return how many calls a graph holds, and how often it is replayed untimed and timed.
+
+    Args:
+        call_s: Seconds that a call takes, roughly.
+        most_calls: Calls at most.
+
+    Examples:
+        >>> repetitions(1e-5, 16), repetitions(0.5, 4)
+        ((16, 5, 25), (1, 1, 5))
+    """
+    calls = max(1, min(most_calls, int(_GRAPH_SECONDS / call_s)))
+    replays = int(_REPLAY_SECONDS / (call_s * calls))
+    replays = max(_FEWEST_REPLAYS, min(_MOST_REPLAYS, replays))
+    return calls, max(1, min(_WARM_UPS, replays - _FEWEST_REPLAYS)), replays
+
+
+def _in_turn(function: Callable[[], object], times: int) -> list[float]:
+    """Seconds of the device's time of each call; the host does not wait in between."""
+    events = [(_event(), _event()) for _ in range(times)]
     for start, end in events:
         start.record()
-        graph.replay()
+        function()
         end.record()
     torch.cuda.synchronize()
-    return tuple(1e-3 * start.elapsed_time(end) / len(outputs) for start, end in events)
+    # an event tells half microseconds
+    return [max(1e-3 * float(start.elapsed_time(end)), 5e-7) for start, end in events]
 
 
 def _event() -> torch.cuda.Event:

@@ -174,10 +174,10 @@ def random_tensors(
     problem: Problem, operation: Operation, *, device: str, seed: int = 0
 ) -> tuple[Tensor, ...]:
     """Return what an operation takes: input, filters and bias; or output gradient and the other."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
 
     def normal(*shape: int) -> Tensor:
-        values = torch.randn(shape, generator=generator).to(device, problem.dtype)
+        values = torch.randn(shape, generator=generator, device=device).to(problem.dtype)
         kind = problem.memory_format if shape[0] == problem.batch and len(shape) == 4 else None
         return values.contiguous(memory_format=kind) if kind else values
 

@@ -132,10 +132,10 @@ def random_aggregation(
     problem: Aggregation, *, device: str, seed: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return an input, its weights and an output gradient."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
 
     def normal(*shape: int, dtype: torch.dtype) -> Tensor:
-        return torch.randn(shape, generator=generator).to(device, dtype)
+        return torch.randn(shape, generator=generator, device=device).to(dtype)
 
     shape = (problem.batch, problem.channels, *problem.size)
     weights = (problem.batch, problem.weight_channels, problem.taps, *problem.size)

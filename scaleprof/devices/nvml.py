@@ -20,6 +20,8 @@ THROTTLED = 0.75
 # counter and integrated power must agree within this share for an energy to be believed
 _PLAUSIBLE = 0.3
 _SECONDS_BETWEEN = 0.05
+# NVML_FI_DEV_POWER_INSTANT, whose name came with drivers of 2023
+_POWER_NOW = 186
 
 _REASONS = {
     "SwPowerCap": "its power limit",
@@ -37,7 +39,8 @@ class Gpu:
 
     Args:
         uuid: Its identifier, as torch gives it, with or without ``GPU-``; it does not depend on
-            ``CUDA_VISIBLE_DEVICES``.
+            ``CUDA_VISIBLE_DEVICES``. Make this before the process computes on the GPU: where it
+            goes by another number there, as in a container, the one that appears after is it.
 
     Raises:
         pynvml.NVMLError: If NVML or the GPU cannot be reached.
@@ -47,12 +50,12 @@ class Gpu:
         pynvml.nvmlInit()
         name = uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
         self._handle: Any = pynvml.nvmlDeviceGetHandleByUUID(name)
+        self._before = self._processes() or frozenset()
 
     def state(self) -> GpuState:
         """Return what it is like now."""
         maximum = self._ask(pynvml.nvmlDeviceGetMaxClockInfo, pynvml.NVML_CLOCK_SM)
         default = self._ask(pynvml.nvmlDeviceGetDefaultApplicationsClock, pynvml.NVML_CLOCK_SM)
-        power = self._ask(pynvml.nvmlDeviceGetPowerUsage)
         limit = self._ask(pynvml.nvmlDeviceGetEnforcedPowerLimit)
         persistence = self._ask(pynvml.nvmlDeviceGetPersistenceMode)
         return GpuState(
@@ -60,7 +63,7 @@ class Gpu:
             reference_mhz=default or maximum,
             max_mhz=maximum,
             temperature_c=self._ask(pynvml.nvmlDeviceGetTemperature, pynvml.NVML_TEMPERATURE_GPU),
-            power_w=None if power is None else power / 1000,
+            power_w=self._power_w(),
             power_limit_w=None if limit is None else limit / 1000,
             throttle_reasons=self._throttle_reasons(),
             foreign_processes=self._foreign_processes(),
@@ -72,6 +75,14 @@ class Gpu:
         used = self._ask(pynvml.nvmlDeviceGetTotalEnergyConsumption)
         return None if used is None else used / 1000
 
+    def _power_w(self) -> float | None:
+        """Power now, where that is told; else as it is usually told, a mean over a second."""
+        for value in self._ask(pynvml.nvmlDeviceGetFieldValues, [_POWER_NOW]) or ():
+            if value.nvmlReturn == pynvml.NVML_SUCCESS and value.value.uiVal:
+                return float(value.value.uiVal) / 1000
+        power = self._ask(pynvml.nvmlDeviceGetPowerUsage)
+        return None if power is None else float(power) / 1000
+
     def _throttle_reasons(self) -> tuple[str, ...]:
         mask = self._ask(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons) or 0
         found = [
@@ -82,9 +93,17 @@ class Gpu:
         return tuple(dict.fromkeys(found))
 
     def _foreign_processes(self) -> int | None:
+        running = self._processes()
+        if running is None:
+            return None
+        own = running & {os.getpid(), os.getppid()}
+        # where our number is not known, one that was not there before is ours
+        return len(running) - (len(own) or min(len(running - self._before), 1))
+
+    def _processes(self) -> frozenset[int] | None:
+        """Numbers of the processes that compute on the GPU."""
         running = self._ask(pynvml.nvmlDeviceGetComputeRunningProcesses)
-        own = {os.getpid(), os.getppid()}
-        return None if running is None else sum(process.pid not in own for process in running)
+        return None if running is None else frozenset(process.pid for process in running)
 
     def _ask(self, question: Callable[..., Any], *details: Any) -> Any:
         """What a GPU does not support, or a user may not ask, is None."""

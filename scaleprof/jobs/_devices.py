@@ -16,6 +16,7 @@ from ..records import FoundDevice
 from ..timing.ceilings import measure_ceilings
 from ..timing.contention import LoadWatch
 from ..timing.timers import AcceleratorTimer
+from ._forward import present_device
 from ._requests import DeviceNames, DeviceRequest, Inspection, NamesRequest
 
 _LOOK_SECONDS = 0.5
@@ -70,25 +71,30 @@ def _cpu(device: DeviceState) -> _Seen:
 
 
 def _accelerator(name: str) -> _Seen:
-    device = torch.device(name)
-    lacks = _lacking(device)
-    state: State = {}
-    advice: list[str] = []
-    if device.type == "cuda":
-        try:
-            gpu = Gpu(str(torch.cuda.get_device_properties(device).uuid))
-        except pynvml.NVMLError as error:
-            lacks |= dict.fromkeys(("clocks", "energy", "throttling"), f"NVML: {error}")
-        else:
-            now = gpu.state()
-            state = {
-                key: ", ".join(value) if isinstance(value, tuple) else value
-                for key, value in msgspec.structs.asdict(now).items()
-            }
-            advice = gpu_advice(now)
-            if gpu.energy_j() is None:
-                lacks["energy"] = "the GPU has no energy counter that may be read"
-    return _Seen(state, lacks, advice)
+    # before anything computes there
+    gpu = _nvidia(torch.device(name))
+    lacks = _lacking(present_device(name))
+    if isinstance(gpu, str):
+        lacks |= dict.fromkeys(("clocks", "energy", "throttling"), gpu)
+        return _Seen({}, lacks, [])
+    now = gpu.state()
+    state: State = {
+        key: ", ".join(value) if isinstance(value, tuple) else value
+        for key, value in msgspec.structs.asdict(now).items()
+    }
+    if gpu.energy_j() is None:
+        lacks["energy"] = "the GPU has no energy counter that may be read"
+    return _Seen(state, lacks, gpu_advice(now))
+
+
+def _nvidia(device: torch.device) -> Gpu | str:
+    """Return what NVML says of a device, or why it says nothing."""
+    if device.type != "cuda":
+        return f"no counters of a {device.type} device are known"
+    try:
+        return Gpu(str(torch.cuda.get_device_properties(device).uuid))
+    except pynvml.NVMLError as error:
+        return f"NVML: {error}"
 
 
 def _lacking(device: torch.device) -> dict[str, str]:
@@ -103,7 +109,5 @@ def _lacking(device: torch.device) -> dict[str, str]:
     except (RuntimeError, AttributeError, NotImplementedError, AssertionError) as error:
         lacks["memory.allocated"] = str(error).splitlines()[0] or type(error).__name__
     if device.type != "cuda":
-        unknown = f"no counters of a {device.type} device are known"
-        lacks |= dict.fromkeys(("clocks", "energy", "throttling"), unknown)
         lacks["mode graph"] = "needs a CUDA device"
     return lacks

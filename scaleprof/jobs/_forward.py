@@ -11,6 +11,7 @@ from ..costs import mean_square
 from ..errors import DeviceError
 from ..models import build_module, kernel_name, use_kernels
 from ..records import InputSpec, KernelUse
+from ..timing.memory import accelerator_peak
 from ..timing.share import count_calls, share_of_time
 from ._requests import MeasureRequest
 from ._weights import RepeatedDraws
@@ -32,6 +33,8 @@ class Prepared:
     Attributes:
         module: The model, as it was built.
         step: Runs what is measured once.
+        captured_peak: Allocated and reserved peak in bytes of a step while it was captured as a
+            graph, whose replays allocate nothing; None in other modes.
 
     Raises:
         DeviceError: If the mode needs another device.
@@ -55,8 +58,10 @@ class Prepared:
         run: Any = torch.compile(module) if request.mode == "compile" else module
         step: Step = functools.partial(run, *args, **kwargs)
         if module.training:
-            step = _training_step(module, step)
-        self.step = _captured(step, device) if request.mode == "graph" else step
+            step = _training_step(module, step, capturable=request.mode == "graph")
+        self.step, self.captured_peak = step, None
+        if request.mode == "graph":
+            self.step, self.captured_peak = _captured(step, device)
 
     def kernel_use(self) -> KernelUse | None:
         """Tell what ran the operators that torch and our kernels both have, and how long.
@@ -77,10 +82,14 @@ class Prepared:
         return KernelUse(kernels=kernels, calls=calls, share=round(min(share, 1.0), 4))
 
 
-def _training_step(module: nn.Module, forward: Step) -> Step:
-    """Forward, backward and AdamW: what a step of training costs whatever the loss is."""
-    # on an accelerator the step counter is a tensor there, so that a graph can hold it
-    capturable = next(module.parameters()).is_cuda
+def _training_step(module: nn.Module, forward: Step, *, capturable: bool) -> Step:
+    """Forward, backward and AdamW: what a step of training costs whatever the loss is.
+
+    Args:
+        module: What is trained.
+        forward: Its forward pass.
+        capturable: Whether a graph is to hold the step, whose counter then lies on the device.
+    """
     optimizer = torch.optim.AdamW(module.parameters(), capturable=capturable)
 
     def step() -> None:
@@ -91,8 +100,16 @@ def _training_step(module: nn.Module, forward: Step) -> Step:
     return step
 
 
-def _captured(step: Step, device: torch.device) -> Step:
-    """Capture a step as a CUDA graph and return its replay, which launches it in one go."""
+def present_device(name: str) -> torch.device:
+    """Return a device, after making it the one that streams, events and graphs are made on."""
+    device = torch.device(name)
+    if device.type != "cpu":
+        torch.accelerator.set_device_index(device.index or 0)
+    return device
+
+
+def _captured(step: Step, device: torch.device) -> tuple[Step, tuple[int, int]]:
+    """Capture a step as a CUDA graph; return its replay, and the peak of memory of the capture."""
     if device.type != "cuda":
         raise DeviceError("mode graph needs a CUDA device", hint="use --mode eager or compile")
     stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -102,9 +119,13 @@ def _captured(step: Step, device: torch.device) -> Step:
             step()
     torch.cuda.current_stream(device).wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay
+
+    def capture() -> None:
+        with torch.cuda.graph(graph, stream=stream):
+            step()
+
+    peak = accelerator_peak(capture, device)
+    return graph.replay, peak
 
 
 def _random_inputs(

@@ -16,7 +16,7 @@ from ..timing import Samples, measure
 from ..timing.contention import LoadWatch
 from ..timing.memory import accelerator_peak, process_peak, reset_process_peak
 from ..timing.timers import AcceleratorTimer, CpuTimer
-from ._forward import Prepared
+from ._forward import Prepared, present_device
 from ._requests import DeviceRequest, Energy, MeasureReply, MeasureRequest
 
 # NVML's counter moves in steps of some 100 ms: an energy takes several of them
@@ -79,8 +79,9 @@ class _SamplingWatch:
 
 
 def _measure_on_accelerator(request: MeasureRequest) -> MeasureReply:
-    device = torch.device(request.device)
-    gpu = _GpuSide(device)
+    # first, so that what computes on the GPU before this process does is known
+    gpu = _GpuSide(torch.device(request.device))
+    device = present_device(request.device)
     model = Prepared(request)
     timer = AcceleratorTimer(model.step, device, between=gpu.look)
 
@@ -95,7 +96,7 @@ def _measure_on_accelerator(request: MeasureRequest) -> MeasureReply:
     samples = measure(timer, request.rule, on_sampling=begin)
     busy = timer.elapsed()
     conditions = gpu.conditions()
-    allocated, reserved = accelerator_peak(model.step, device)
+    allocated, reserved = model.captured_peak or accelerator_peak(model.step, device)
     return MeasureReply(
         samples=samples,
         foreign_cores=watch.load.load().foreign_cores,

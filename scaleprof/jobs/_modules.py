@@ -3,13 +3,13 @@
 import torch
 
 from ..timing.modules import module_shares
-from ._forward import Prepared
+from ._forward import Prepared, present_device
 from ._requests import ModulesReply, ModulesRequest
 
 
 def time_modules(request: ModulesRequest) -> ModulesReply:
     """Build a variant, and run it a few times while its modules are timed."""
-    variant, device = request.variant, torch.device(request.variant.device)
+    variant, device = request.variant, present_device(request.variant.device)
     torch.manual_seed(variant.seed)
     if device.type == "cpu":
         # as where its latency is measured

@@ -21,6 +21,9 @@ MEASURE_LIMITS_S = 180.0
 MIN_LIMIT_S = 20.0
 # share of the memory that is free now which one worker may use
 _MEMORY_SHARE = 0.8
+# but a process on an accelerator, whose libraries alone take gigabytes, may always use this much;
+# what is free says little on a virtual machine that is given memory as it asks for it
+_LEAST_ON_ACCELERATOR = 16 * 2**30
 
 _LIBRARIES = ("timm", "torchvision", "transformers", "diffusers")
 
@@ -59,10 +62,11 @@ class Crew:
         deadline: float = math.inf,
         cache: Cache | None = None,
     ) -> None:
+        libraries = tuple(libraries)
         counting = ["torch", *libraries, "scaleprof.jobs._count", "scaleprof.jobs._scale"]
         measuring = ["scaleprof.jobs._measure", "scaleprof.jobs._warm", "scaleprof_kernels.ls_conv"]
         self._forked = WorkerServer(preload=[*counting, *measuring])
-        self._spawned = WorkerServer(preload=["torch", *measuring[:1]], spawn=True)
+        self._spawned = WorkerServer(preload=["torch", *libraries, *measuring[:1]], spawn=True)
         self._deadline = deadline
         self._cache = cache or Cache()
         self._on_cpu = device == "cpu" or (device == "auto" and not has_nvidia_gpu())
@@ -77,6 +81,9 @@ class Crew:
     def uses(self, device_type: str) -> None:
         """Say which type of device was found: workers fork for a CPU, else they are spawned."""
         self._on_cpu = device_type == "cpu"
+        if self._on_cpu:
+            # one that waits for a job may still be importing, which would disturb what is measured
+            self._spawned.close()
 
     def count(self, job: str, request: object, reply: type[Reply], subject: str) -> Reply:
         """Run a job that touches no device.
@@ -118,9 +125,12 @@ class Crew:
     def measure(self, job: str, request: object, reply: type[Reply]) -> Done[Reply] | Failure:
         """Run a job that touches the device and return how it ended."""
         server = self._forked if self._on_cpu else self._spawned
-        return server.run(job, request, reply, limits=self._limits(MEASURE_LIMITS_S))
+        least = 0 if self._on_cpu else _LEAST_ON_ACCELERATOR
+        limits = self._limits(MEASURE_LIMITS_S, least_memory=least)
+        return server.run(job, request, reply, limits=limits)
 
-    def _limits(self, seconds: float) -> Limits:
+    def _limits(self, seconds: float, *, least_memory: int = 0) -> Limits:
         left = max(self._deadline - time.monotonic(), MIN_LIMIT_S)
         memory = int(_MEMORY_SHARE * psutil.virtual_memory().available)
-        return Limits(seconds=round(min(seconds, left), 1), memory_bytes=memory)
+        seconds = round(min(seconds, left), 1)
+        return Limits(seconds=seconds, memory_bytes=max(memory, least_memory))

@@ -82,6 +82,9 @@ class WorkerServer:
         if self._process is None or self._control is None:
             return
         self._control.close()
+        if self._spawn:
+            # it has answered, or was never asked; what it started, compilers say, ends with it
+            end_group(self._process.pid)
         try:
             self._process.wait(timeout=1.0)
         except subprocess.TimeoutExpired:
@@ -125,6 +128,9 @@ class WorkerServer:
             raise
         if self._spawn or ended is None:
             self.close()
+        if self._spawn:
+            # the next one imports while the caller thinks about what to ask
+            self.start()
         return _outcome(ended, broken, reply, time.monotonic() - began)
 
     def _kill(self) -> None:

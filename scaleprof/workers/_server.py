@@ -23,6 +23,8 @@ from ..errors import ScaleprofError
 from ._messages import Ended, Job, Raised, Returned, Started, receive, receive_bytes, send
 
 _OUTPUT_TAIL_BYTES = 4096
+# what torch raises as a plain RuntimeError: of a CPU, of CUDA itself, of cuBLAS and of cuDNN
+_NO_MEMORY = ("not enough memory", "out of memory", "STATUS_ALLOC_FAILED")
 
 
 def serve(control_fd: int, *, once: bool, preload: list[str]) -> None:
@@ -68,7 +70,7 @@ def end_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _run_here(control_fd: int, job: Job) -> None:
+def _run_here(control_fd: int, job: Job) -> typing.NoReturn:
     send(control_fd, Started(os.getpid()))
     with tempfile.TemporaryFile() as output:
         _redirect(output)
@@ -76,6 +78,8 @@ def _run_here(control_fd: int, job: Job) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         send(control_fd, Ended(answer, 0, _tail(output)))
+    # nothing that a driver or a library would do on leaving is worth waiting for
+    os._exit(0)
 
 
 def _become_worker(job: Job, answer_fd: int, output: BinaryIO) -> typing.NoReturn:
@@ -129,11 +133,9 @@ def _first_line(error: BaseException) -> str:
 
 def _ran_out(error: BaseException) -> bool:
     """Tell running out of memory, which torch reports in several ways, from other errors."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "not enough memory" in str(error))
-    )
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
 
 
 def _tail(output: BinaryIO) -> str:

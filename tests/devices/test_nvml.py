@@ -1,10 +1,10 @@
 """NVML against a stand-in for its library; tests on a GPU compare with the real one."""
 
-import os
 from types import SimpleNamespace
 
 import pynvml
 import pytest
+from scripted_cuda import field_value, scripted_nvml
 
 from scaleprof.devices.nvml import Gpu, GpuWatch
 
@@ -12,39 +12,13 @@ from scaleprof.devices.nvml import Gpu, GpuWatch
 @pytest.fixture
 def gpu(monkeypatch):
     """A GPU that says what the returned dictionary holds; a missing key is not supported."""
-    said = {
-        "ClockInfo": 1980,
-        "MaxClockInfo": 1980,
-        "DefaultApplicationsClock": 1755,
-        "PowerUsage": 250_000,
-        "EnforcedPowerLimit": 700_000,
-        "PersistenceMode": 1,
-        "Temperature": 60,
-        "CurrentClocksThrottleReasons": 0,
-        "TotalEnergyConsumption": 5_000,
-        "ComputeRunningProcesses": [SimpleNamespace(pid=os.getpid())],
-    }
-
-    def asking(name):
-        def ask(handle, *details):
-            assert handle == "GPU-1234"
-            if name not in said:
-                raise pynvml.NVMLError_NotSupported
-            return said[name]
-
-        return ask
-
-    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", lambda name: name)
-    for name in list(said):
-        monkeypatch.setattr(pynvml, f"nvmlDeviceGet{name}", asking(name))
-    return said
+    return scripted_nvml(monkeypatch)
 
 
 def test_the_state_is_in_base_units(gpu):
     state = Gpu("1234").state()
     assert (state.sm_mhz, state.reference_mhz, state.max_mhz) == (1980, 1755, 1980)
-    assert (state.power_w, state.power_limit_w) == (250.0, 700.0)
+    assert (state.power_w, state.power_limit_w) == (260.0, 700.0)
     assert state.foreign_processes == 0
     assert state.throttle_reasons == ()
     assert Gpu("GPU-1234").energy_j() == 5.0
@@ -57,6 +31,14 @@ def test_what_a_gpu_does_not_tell_is_unknown(gpu):
     assert (state.foreign_processes, state.persistence) == (None, None)
     assert Gpu("1234").energy_j() is None
     assert not GpuWatch(Gpu("1234")).conditions().throttled
+
+
+@pytest.mark.parametrize(
+    "told", [None, [field_value(0)], [field_value(1, pynvml.NVML_ERROR_UNKNOWN)]]
+)
+def test_without_the_power_of_now_that_of_the_last_second_counts(gpu, told):
+    gpu["FieldValues"] = told
+    assert Gpu("1234").state().power_w == 250.0
 
 
 def test_without_a_default_clock_the_highest_is_what_it_promises(gpu):
@@ -74,6 +56,18 @@ def test_reasons_to_slow_down_are_said_in_words(gpu):
 def test_other_processes_on_the_gpu_are_foreign(gpu):
     gpu["ComputeRunningProcesses"].append(SimpleNamespace(pid=2**30))
     assert Gpu("1234").state().foreign_processes == 1
+
+
+def test_where_our_number_is_not_known_what_appears_after_is_us(gpu):
+    running = gpu["ComputeRunningProcesses"]
+    running[:] = [SimpleNamespace(pid=2**30)]
+    seen = Gpu("1234")
+    assert seen.state().foreign_processes == 1
+    # this process began to compute, under the number that it has outside of its container
+    running.append(SimpleNamespace(pid=2**30 + 1))
+    assert seen.state().foreign_processes == 1
+    running.append(SimpleNamespace(pid=2**30 + 2))
+    assert seen.state().foreign_processes == 2
 
 
 @pytest.mark.parametrize(("mhz", "throttled"), [(1317, False), (1316, True)])

@@ -80,6 +80,31 @@ def runs_out_of_memory(request: Request) -> Reply:
     raise MemoryError
 
 
+def raises_in_torch(request: Request) -> Reply:
+    raise RuntimeError(request.text)
+
+
+def uses_the_gpu(request: Request) -> Reply:
+    import torch
+
+    return Reply(number=int(torch.arange(4, device="cuda").sum()), pid=os.getpid())
+
+
+def fills_the_gpu(request: Request) -> Reply:
+    import torch
+
+    torch.empty(2**48, device="cuda")
+    return double(request)
+
+
+def breaks_the_gpu(request: Request) -> Reply:
+    import torch
+
+    numbers = torch.arange(4, device="cuda")
+    # an index out of bounds: no kernel runs in this process any more
+    return Reply(number=int(numbers[numbers + 4].sum()), pid=os.getpid())
+
+
 def leaves_state(request: Request) -> Reply:
     os.environ["SCALEPROF_TEST_STATE"] = str(request.number)
     return double(request)

@@ -82,6 +82,19 @@ def test_a_memory_error_is_out_of_memory(server):
     assert run(server, "runs_out_of_memory").status == "out_of_memory"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes",
+    ],
+)
+def test_what_torch_says_of_memory_in_other_words_is_out_of_memory(forked, text):
+    assert run(forked, "raises_in_torch", text=text).status == "out_of_memory"
+    assert run(forked, "raises_in_torch", text="CUDA error: misaligned").status == "raised"
+
+
 @pytest.mark.parametrize("name", ["raises", "crashes", "exits_hard", "hangs"])
 def test_the_server_goes_on_after_any_failure(server, name):
     limits = Limits(seconds=0.5 if name == "hangs" else 30.0)
