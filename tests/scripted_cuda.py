@@ -1,4 +1,4 @@
-"""A CUDA device that is not there: tensors stay on the CPU, and the rest follows a script."""
+"""An accelerator that is not there: tensors stay on the CPU, and the rest follows a script."""
 
 import contextlib
 import importlib
@@ -53,11 +53,11 @@ def field_value(milliwatts, status=pynvml.NVML_SUCCESS):
     return SimpleNamespace(nvmlReturn=status, value=SimpleNamespace(uiVal=milliwatts))
 
 
-def scripted_cuda(monkeypatch):
-    """Put a CUDA device into torch, and return what is asked of it."""
+def scripted_accelerator(monkeypatch, kind="cuda"):
+    """Put an accelerator into torch, and return what is asked of it."""
     # it derives classes from those that are replaced here
     importlib.import_module("torch._dynamo.device_interface")
-    cuda = ScriptedCuda()
+    cuda = ScriptedAccelerator(kind)
     # optimizers that a graph can hold ask for a device that has graphs
     capturable = "_get_capturable_supported_devices"
     for module in ("optimizer", "adam", "adamw"):
@@ -78,10 +78,11 @@ def scripted_cuda(monkeypatch):
 PROPERTIES = SimpleNamespace(uuid="1234", name="NVIDIA H100 80GB HBM3", total_memory=80 * GIB)
 
 
-class ScriptedCuda:
+class ScriptedAccelerator:
     """Stands for ``torch.accelerator``: notes what is asked of it, and knows peaks of memory."""
 
-    def __init__(self):
+    def __init__(self, kind):
+        self.kind = kind
         self.log = []
         self.memory = self
 
@@ -89,7 +90,7 @@ class ScriptedCuda:
         self.log.append(f"device {index}")
 
     def current_accelerator(self, check_available=False):
-        return torch.device("cuda")
+        return torch.device(self.kind)
 
     def device_count(self):
         return 1
@@ -155,7 +156,7 @@ class Graph:
 
 
 class OnCpu(TorchFunctionMode):
-    """Whatever torch is asked to put on a CUDA device stays on the CPU."""
+    """Whatever torch is asked to put on an accelerator stays on the CPU."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = {name: _here(value) for name, value in (kwargs or {}).items()}
@@ -163,6 +164,6 @@ class OnCpu(TorchFunctionMode):
 
 
 def _here(value):
-    if isinstance(value, torch.device) and value.type == "cuda":
+    if isinstance(value, torch.device) and value.type in {"cuda", "xpu"}:
         return torch.device("cpu")
     return value

@@ -8,6 +8,7 @@ import pytest
 import scripted_cuda
 import torch
 
+from scaleprof.errors import DeviceError
 from scaleprof.jobs import DeviceRequest, MeasureRequest, ModulesRequest, NamesRequest
 from scaleprof.jobs import _measure as measure_job
 from scaleprof.jobs._devices import device_names, inspect_device
@@ -24,7 +25,7 @@ LINEAR = ConstructorCall(target="torch.nn:Linear", arguments={"in_features": 8, 
 
 @pytest.fixture
 def cuda(monkeypatch):
-    device = scripted_cuda.scripted_cuda(monkeypatch)
+    device = scripted_cuda.scripted_accelerator(monkeypatch)
     with scripted_cuda.OnCpu():
         yield device
 
@@ -197,3 +198,59 @@ def test_what_nvml_may_not_tell_is_said(nvml, monkeypatch):
     lacks = inspect_device(DeviceRequest(name="cuda:0")).found.lacks
     assert {"clocks", "energy", "throttling"} <= lacks.keys()
     assert lacks["clocks"] == "NVML: Insufficient Permissions"
+
+
+@pytest.mark.usefixtures("cuda", "nvml", "small_ceilings")
+def test_a_type_that_a_device_does_not_multiply_has_no_rate_and_a_reason(monkeypatch):
+    rate = ceilings._matmul_rate
+
+    def without_halves(device, dtype):
+        if dtype is torch.float16:
+            raise RuntimeError("not implemented for 'Half'\nmore")
+        return rate(device, dtype)
+
+    monkeypatch.setattr(ceilings, "_matmul_rate", without_halves)
+    found = inspect_device(DeviceRequest(name="cuda:0")).found.ceilings
+    assert found.matmul_flops_per_s["float16"] is None
+    assert found.reasons == {"matmul_flops_per_s.float16": "not implemented for 'Half'"}
+
+
+@pytest.mark.usefixtures("cuda", "nvml", "short")
+def test_the_share_of_large_convolutions_is_told_by_events():
+    call = ConstructorCall(
+        target="scaleprof.models.calibration:CalibrationNet", arguments={"width": 2, "depth": 1}
+    )
+    images = (InputSpec(shape=(1, 3, 32, 32)),)
+    given = request(call=call, inputs=images, kernels="triton", channels_last=True)
+    use = measure_variant(given).kernels
+    # four blocks, each with one such convolution; events: the pass, in and out of each, the pass
+    assert sum(use.calls.values()) == 4
+    assert use.share == pytest.approx(4 / 9, abs=1e-4)
+
+
+@pytest.mark.usefixtures("small_ceilings")
+def test_another_accelerator_is_inspected_and_what_it_lacks_is_said(monkeypatch):
+    xpu = scripted_cuda.scripted_accelerator(monkeypatch, "xpu")
+    monkeypatch.setattr(torch, "get_device_module", lambda device: SimpleNamespace())
+
+    def untold(device):
+        raise NotImplementedError("no statistics\nmore")
+
+    def untimed(device, *, enable_timing):
+        raise RuntimeError("no events")
+
+    xpu.max_memory_allocated = untold
+    monkeypatch.setattr(torch, "Event", untimed)
+    with scripted_cuda.OnCpu():
+        found = inspect_device(DeviceRequest(name="xpu:0")).found
+        with pytest.raises(DeviceError, match="there is no device `xpu:1`"):
+            describe(DeviceRequest(name="xpu:1"))
+    unknown = "no counters of a xpu device are known"
+    assert found.lacks == {
+        "memory.process": "the device has memory of its own",
+        "memory.allocated": "no statistics",
+        "device_s": "no events",
+        "mode graph": "needs a CUDA device",
+        **dict.fromkeys(("clocks", "energy", "throttling"), unknown),
+    }
+    assert found.ceilings.copy_bytes_per_s > 0
