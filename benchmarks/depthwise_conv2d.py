@@ -46,6 +46,7 @@ STEP_SECONDS = 60
 # channels that are held against float64
 FEW = 8
 INCOMPLETE = 3
+DEVICE = "cuda"
 
 MAPS, TAPS = (14, 28, 56), (7, 13, 17, 31)
 HALF, BRAIN, SINGLE = torch.float16, torch.bfloat16, torch.float32
@@ -186,7 +187,7 @@ def what_is_wrong(variant, operation, given) -> str | None:
     """Run a kernel on the whole problem, and compare a few channels with float64."""
     if not can_run(variant, operation, given):
         return None
-    tensors = random_tensors(given, operation, device="cuda")
+    tensors = random_tensors(given, operation, device=DEVICE)
     got = channels(run_variant(variant, operation, given, *tensors), given)
     few = [channels(tensor, given) for tensor in tensors]
     slim = same_size(

@@ -64,7 +64,8 @@ def tests(out: Path, _: float) -> list[str]:
     # torch and of plugins may warn of what is not ours
     workers = max(min((os.cpu_count() or 1) - 2, 14), 1)
     parallel = ["-n", str(workers), "--dist", "worksteal"] if find_spec("xdist") else []
-    quiet = ["-q", "--tb=short", "-W", "default", "-p", "no:cacheprovider", "-p", "no:benchmark"]
+    # a line for each test as it ends, so that what is known by then is there if it is cut
+    quiet = ["-v", "--tb=short", "-W", "default", "-p", "no:cacheprovider", "-p", "no:benchmark"]
     files = sorted(str(path) for path in (ROOT / "tests").glob("**/test_*on_gpu.py"))
     record = f"--junitxml={out / 'tests.xml'}"
     return ["-m", "pytest", "-m", "gpu", *files, *quiet, *parallel, record]
