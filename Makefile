@@ -43,7 +43,7 @@ gpu:
 
 # whole models with our kernels, torch's and compiled ones; a call of its own, since compiling takes long
 gpu-models:
-	PYTHONPATH=.:kernels $(PYTHON) benchmarks/how_fast_are_the_large_kernel_models.py --out gpu-results
+	$(PYTHON) benchmarks/how_fast_are_the_large_kernel_models.py --out gpu-results
 
 clean:
 	rm -rf $(VENV) gpu-results .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

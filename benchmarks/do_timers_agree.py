@@ -25,6 +25,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+# where scaleprof is not installed, the one beside this file
+ROOT = Path(__file__).parents[1]
+sys.path += [str(ROOT), str(ROOT / "kernels")]
+
 MODELS = ("resnet50", "vit_base_patch16_224", "convnext_tiny")
 GPU_DTYPES = ("float16", "bfloat16")
 PROCESSES = 3

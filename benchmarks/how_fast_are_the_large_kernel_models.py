@@ -3,7 +3,9 @@
 Inference and a training step (forward, backward, AdamW) of each model in float16 with large
 convolutions run by torch, by torch.compile of that, and by our kernels, at batch 1 and 256, and the
 share of an inference's time inside these convolutions. One process for each model; a way that fails
-is a row that says so. Prints a row as soon as it is known and writes all as ``models.json``.
+is a row that says so. What needs no compiler comes first; then all models compile side by side, for
+later processes to find in torch's cache; then what was compiled is measured. Prints a row as soon
+as it is known and writes all as ``models.json``. Exits with 3 if time was up before every row.
 
     python benchmarks/how_fast_are_the_large_kernel_models.py --out results [--seconds 500]
 
@@ -12,6 +14,7 @@ takes float32, batch 1 and what torch does.
 """
 
 import argparse
+import contextlib
 import gc
 import json
 import os
@@ -20,8 +23,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+# where scaleprof is not installed, the one beside this file
+ROOT = Path(__file__).parents[1]
+sys.path += [str(ROOT), str(ROOT / "kernels")]
 
 MODELS = (
     *("lsnet_t", "lsnet_s", "lsnet_b"),
@@ -36,6 +44,10 @@ WAYS = {
     "compile": ("torch", "compile"),
     "ours, compile": ("triton", "compile"),
 }
+# of all the time: for what needs no compiler, and, after that, for compiling
+EAGER_SHARE, COMPILE_SHARE = 0.42, 0.3
+INCOMPLETE = 3
+Job = Literal["eager", "warm", "compiled"]
 ROW = "{:18s} {:>5} {:10s} {:14s} {:>10s} {:>9s} {:>7s}"
 
 
@@ -45,89 +57,144 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for models.json")
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--seconds", type=float, default=500.0, help="stop after this")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--job", choices=("eager", "warm", "compiled"), help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.one:
-        for row in rows_of(given.models[0], given.device):
+    if given.job:
+        for row in rows_of(given.models[0], given.device, given.job):
             print(json.dumps(row), flush=True)
         return
     given.out.mkdir(parents=True, exist_ok=True)
     print(ROW.format("model", "batch", "step", "by", "ms", "of torch", "share"))
-    until = time.monotonic() + given.seconds
     found: list[dict[str, Any]] = []
-    for place, model in enumerate(given.models):
-        # those that are left share the time that is left
-        limit = (until - time.monotonic()) / (len(given.models) - place)
-        found += in_own_process(model, given.device, limit)
-        (given.out / "models.json").write_text(json.dumps(found, indent=1))
-    if not any(row.get("ms") for row in found):
+    with contextlib.suppress(KeyboardInterrupt):
+        for row in all_rows(given.models, given.device, given.seconds):
+            found.append(row)
+            print(shown(row, found), flush=True)
+            (given.out / "models.json").write_text(json.dumps(found, indent=1))
+    wanted = sum(len(plan(given.device, job)) for job in ("eager", "compiled"))
+    measured_rows = sum("ms" in row for row in found)
+    print(f"summary: {measured_rows} of {wanted * len(given.models)} rows measured")
+    if not measured_rows:
         sys.exit("error: nothing could be measured; the reasons are above")
+    sys.exit(0 if measured_rows == wanted * len(given.models) else INCOMPLETE)
 
 
-def in_own_process(model: str, device: str, limit: float) -> list[dict[str, Any]]:
-    """All rows of a model that are known before the time is over."""
-    command = [sys.executable, __file__, model, "--one", "--device", device, "--out", "."]
-    found: list[dict[str, Any]] = []
-    # compilers start processes of their own, which end with it
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as child:
-        assert child.stdout is not None
-        end = threading.Timer(max(limit, 0.0), os.killpg, (child.pid, signal.SIGKILL))
-        end.start()
-        for line in child.stdout:
-            if line.startswith("{"):
-                found.append(json.loads(line))
-                print(shown(found[-1], found), flush=True)
-        end.cancel()
-    if child.returncode == -signal.SIGKILL:
-        print(f"{model}: stopped after {max(limit, 0.0):.0f} s")
-    return found
+def all_rows(models: list[str], device: str, seconds: float) -> Iterator[dict[str, Any]]:
+    """Yield rows as they are known, of one model after the other, until the time is over."""
+    began = time.monotonic()
+    yield from in_turn(models, device, "eager", began + EAGER_SHARE * seconds)
+    limit = COMPILE_SHARE * seconds
+    with contextlib.ExitStack() as compiling:
+        for child in [compiling.enter_context(process(m, device, "warm")) for m in models]:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                # what they print is short, and waits in their pipes
+                child.wait(max(began + EAGER_SHARE * seconds + limit - time.monotonic(), 0.0))
+    yield from in_turn(models, device, "compiled", began + seconds)
 
 
-def rows_of(model: str, device: str):
-    """Measure a model in every way, the cheap ones first: compilers take most of the time."""
+def in_turn(models: list[str], device: str, job: Job, until: float) -> Iterator[dict[str, Any]]:
+    for place, model in enumerate(models):
+        # those that are left share the time that is left
+        limit = max((until - time.monotonic()) / (len(models) - place), 0.0)
+        with process(model, device, job) as child:
+            assert child.stdout is not None
+            end = threading.Timer(limit, end_group, (child,))
+            end.start()
+            yield from (json.loads(line) for line in child.stdout if line.startswith('{"'))
+            child.wait()
+            end.cancel()
+        if child.returncode:
+            print(f"{model}: ended with status {child.returncode}, it had {limit:.0f} s")
+
+
+@contextlib.contextmanager
+def process(model: str, device: str, job: Job) -> Iterator[subprocess.Popen[str]]:
+    """Start a process on a model; compilers that it starts end with it."""
+    command = [sys.executable, __file__, model, "--job", job, "--device", device, "--out", "."]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0)
+    try:
+        yield child
+    finally:
+        end_group(child)
+        child.communicate()
+
+
+def end_group(child: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def plan(device: str, job: Job) -> list[tuple[str, int, str]]:
+    """Ways, batches and steps: with a compiler, inference first, since it takes less of it."""
     on_cpu = device == "cpu"
-    ways = [way for way in WAYS if not on_cpu or "ours" not in way]
-    ways.sort(key=lambda way: "compile" in way)
-    for way in ways:
-        for batch in (1,) if on_cpu else BATCHES:
-            for step in STEPS:
-                row = {"model": model, "batch": batch, "step": step, "by": way}
-                try:
-                    yield row | measured(model, device, batch=batch, step=step, way=way)
-                except Exception as error:  # one way that fails is a row of the table
-                    yield row | {"error": f"{type(error).__name__}: {str(error)[:200]}"}
-                clear(device)
+    compiled = job != "eager"
+    rows = [
+        (way, batch, step)
+        for step in STEPS
+        for batch in ((1,) if on_cpu else BATCHES)
+        for way, (_, mode) in WAYS.items()
+        if (mode == "compile") == compiled and not (on_cpu and "ours" in way)
+    ]
+    return rows if compiled else sorted(rows, key=lambda row: -row[1])
+
+
+def rows_of(model: str, device: str, job: Job) -> Iterator[dict[str, Any]]:
+    """Measure a model in every way, or, to warm up, compile it for every way."""
+    for way, batch, step in plan(device, job):
+        row = {"model": model, "batch": batch, "step": step, "by": way}
+        try:
+            if job == "warm":
+                prepared(model, device, batch=batch, step=step, way=way)
+                yield {}
+            else:
+                yield row | measured(model, device, batch=batch, step=step, way=way)
+        except Exception as error:  # one way that fails is a row of the table
+            yield row | {"error": f"{type(error).__name__}: {str(error)[:200]}"}
+        clear(device)
+
+
+def prepared(model: str, device: str, *, batch: int, step: str, way: str) -> None:
+    """Build a model and run it once, for what its compiler leaves in a cache."""
+    import torch
+
+    from scaleprof.jobs._forward import Prepared
+
+    with torch.inference_mode(step == "inference"):
+        Prepared(request(model, device, batch=batch, step=step, way=way)).step()
 
 
 def measured(model: str, device: str, *, batch: int, step: str, way: str) -> dict[str, Any]:
     """Median latency in ms, and the share of it inside large convolutions."""
     from statistics import median
 
+    from scaleprof.jobs._measure import measure_variant
+
+    reply = measure_variant(request(model, device, batch=batch, step=step, way=way))
+    share = reply.kernels.share if reply.kernels else None
+    return {"ms": 1e3 * median(reply.samples.samples), "share": share}
+
+
+def request(model: str, device: str, *, batch: int, step: str, way: str) -> Any:
     from scaleprof.jobs import MeasureRequest
     from scaleprof.jobs._count import model_inputs
-    from scaleprof.jobs._measure import measure_variant
-    from scaleprof.models import parse_reference, resolve_model
+    from scaleprof.models import parse_reference, resolve_model, with_dtype
     from scaleprof.timing import StoppingRule
 
     reference = parse_reference(model)
     resolved = resolve_model(reference)
     kernels, mode = WAYS[way]
-    request = MeasureRequest(
+    dtype = "float32" if device == "cpu" else "float16"
+    return MeasureRequest(
         call=resolved.call,
-        inputs=model_inputs(reference, resolved, (), batch),
-        dtype="float32" if device == "cpu" else "float16",
+        inputs=with_dtype(model_inputs(reference, resolved, (), batch), dtype),
+        dtype=dtype,
         device=device,
         channels_last=False,
-        rule=StoppingRule(max_seconds=2.0, warmup_max_seconds=1.0),
+        rule=StoppingRule(max_seconds=1.0, warmup_max_seconds=0.5),
         mode=mode,
         step=step,
         kernels=kernels,
     )
-    reply = measure_variant(request)
-    share = reply.kernels.share if reply.kernels else None
-    return {"ms": 1e3 * median(reply.samples.samples), "share": share}
 
 
 def clear(device: str) -> None:
@@ -148,7 +215,8 @@ def shown(row: dict[str, Any], found: list[dict[str, Any]]) -> str:
     same = [
         r["ms"]
         for r in found
-        if (r["batch"], r["step"], r["by"]) == (row["batch"], row["step"], "torch") and "ms" in r
+        if [r[key] for key in ("model", "batch", "step", "by")] == [*place[:3], "torch"]
+        and "ms" in r
     ]
     ratio = f"×{row['ms'] / same[0]:.2f}" if same else ""
     share = "" if row["share"] is None else f"{row['share']:.0%}"

@@ -15,8 +15,11 @@ def autocast(tensor: Tensor, x: Tensor) -> Tensor:
     """
     device = x.device.type
     eligible = tensor.is_floating_point() and tensor.dtype != torch.float64
-    # tensors without data are on a device that autocast does not know
-    if not eligible or not torch.amp.is_autocast_available(device):
+    if not eligible:
+        return tensor
+    # tensors without data are on a device that autocast does not know; the compiler of torch 2.11
+    # cannot ask this, and has none of them. TODO: ask always once torch>=2.15
+    if not torch.compiler.is_compiling() and not torch.amp.is_autocast_available(device):
         return tensor
     if not torch.is_autocast_enabled(device):
         return tensor
