@@ -73,6 +73,8 @@ def main() -> None:
             (given.out / "timers.json").write_text(json.dumps(found, indent=1))
     print("results:")
     show(found)
+    if not found:
+        sys.exit("error: no process measured anything; what they said is above")
     print(f"summary: {done} of {len(turns)} processes, {agreement(found)}")
     sys.exit(0 if done == len(turns) else INCOMPLETE)
 
@@ -85,8 +87,10 @@ def turns_on(device: str) -> list[Turn]:
 
 def rows_of(turns: Sequence[Turn], device: str, until: float) -> Iterator[dict[str, Any] | None]:
     """Yield what each process measured, and None after each that measured all that it should."""
+    some = False
     for start in range(0, len(turns), AT_ONCE):
-        if time.monotonic() > until:
+        # where all of the first fail, the others would
+        if time.monotonic() > until or (start and not some):
             return
         with contextlib.ExitStack() as started:
             waiting = [
@@ -97,7 +101,9 @@ def rows_of(turns: Sequence[Turn], device: str, until: float) -> Iterator[dict[s
             for child in waiting:
                 if time.monotonic() > until:
                     return
-                yield from turn_of(child)
+                for row in turn_of(child):
+                    some = True
+                    yield row
 
 
 @contextlib.contextmanager
@@ -235,8 +241,6 @@ def show(found: list[dict[str, Any]]) -> None:
 def agreement(found: list[dict[str, Any]]) -> str:
     """How far our medians are from the mean of 40 in the middle and at most, in one line."""
     ratios = [r["latency_s"]["scaleprof"] / r["latency_s"]["mean of 40"] - 1 for r in found]
-    if not ratios:
-        return "nothing measured"
     middle, most = statistics.median(map(abs, ratios)), max(ratios, key=abs)
     return f"ours from the mean of 40: {middle:.1%} in the median, {most:+.1%} at most"
 

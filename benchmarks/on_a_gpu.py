@@ -32,8 +32,8 @@ FAILED, INCOMPLETE = 1, 3
 # from being asked to stop to being ended; and what a benchmark needs to end by itself before that
 GRACE, ROOM = 10.0, 12.0
 # in the output of a part: what comes after it is the result; else the last lines are
-RESULTS, LAST_LINES = "results:", 15
-SUMMARY = "summary: "
+RESULTS, LAST_LINES = "results:", 40
+SUMMARY, ERROR = "summary: ", "error: "
 
 
 class Part(NamedTuple):
@@ -96,8 +96,8 @@ PARTS = {
     "tests": Part(120, tests),
     "depthwise": Part(115, benchmark("depthwise_conv2d")),
     "aggregation": Part(65, benchmark("small_kernel_aggregation")),
-    "timers": Part(120, benchmark("do_timers_agree"), NEEDED_FOR_MODELS),
-    "devices": Part(20, devices, NEEDED_FOR_MODELS),
+    "timers": Part(115, benchmark("do_timers_agree"), NEEDED_FOR_MODELS),
+    "devices": Part(30, devices, NEEDED_FOR_MODELS),
     "profile": Part(80, profile, NEEDED_FOR_MODELS),
 }
 
@@ -168,11 +168,11 @@ def run_all(names: Sequence[str], out: Path, scratch: Path) -> dict[str, Outcome
 def run(name: str, part: Part, out: Path, scratch: Path, limit: float) -> Outcome:
     """Run one part with its output in the log, and show its results."""
     log, began = out / "log.txt", time.monotonic()
-    start = log.stat().st_size
     command = [sys.executable, *part.command(out, max(limit - GRACE - ROOM, 1.0))]
     with log.open("a", encoding="utf-8") as stream:
         stream.write(f"\n===== {name}, at most {limit:.0f} s: {' '.join(command)}\n")
         stream.flush()
+        start = log.stat().st_size
         child = subprocess.Popen(
             command, cwd=ROOT, env=environment(scratch), stdin=subprocess.DEVNULL, stdout=stream,
             stderr=subprocess.STDOUT, process_group=0,
@@ -276,7 +276,7 @@ def results_of(text: str) -> tuple[str, str]:
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     marks = [i for i, line in enumerate(lines) if line == RESULTS]
     shown = lines[marks[-1] + 1 :] if marks else lines[-LAST_LINES:]
-    said = [line.removeprefix(SUMMARY) for line in shown if line.startswith(SUMMARY)]
+    said = [line.removeprefix(SUMMARY) for line in shown if line.startswith((SUMMARY, ERROR))]
     # that of pytest is its last line
     summary = said[-1] if said else (shown[-1].strip("= ") if shown else "")
     return "\n".join(shown), summary

@@ -64,9 +64,9 @@ class Crew:
     ) -> None:
         libraries = tuple(libraries)
         counting = ["torch", *libraries, "scaleprof.jobs._count", "scaleprof.jobs._scale"]
-        measuring = ["scaleprof.jobs._measure", "scaleprof.jobs._warm", "scaleprof_kernels.ls_conv"]
-        self._forked = WorkerServer(preload=[*counting, *measuring])
-        self._spawned = WorkerServer(preload=["torch", *libraries, *measuring[:1]], spawn=True)
+        measuring = ["scaleprof.jobs._measure", "scaleprof_kernels.ls_conv"]
+        self._forked = WorkerServer(preload=[*counting, *measuring, "scaleprof.jobs._warm"])
+        self._spawned = WorkerServer(preload=["torch", *libraries, *measuring], spawn=True)
         self._deadline = deadline
         self._cache = cache or Cache()
         self._on_cpu = device == "cpu" or (device == "auto" and not has_nvidia_gpu())
@@ -77,6 +77,10 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         self._forked.close()
         self._spawned.close()
+
+    def start(self) -> None:
+        """Let those who count import, while those who touch the device are asked what it is."""
+        self._forked.start()
 
     def uses(self, device_type: str) -> None:
         """Say which type of device was found: workers fork for a CPU, else they are spawned."""

@@ -120,6 +120,7 @@ def job_of(model: str, options: Options, *, fresh: bool, progress: Progress) -> 
     crew_of = Crew(libraries, device=options.device, deadline=deadline, cache=cache)
     with crew_of as crew, Store(store_path(options.store)) as store:
         progress("starting")
+        crew.start()
         state = device_of(crew, options, libraries)
         check_measurable(options.budgets, state)
         options = replace(options, kernels=resolve_kernels(options, state.device))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 pytest.importorskip("msgspec")
+pytest.importorskip("psutil")
 pytest.importorskip("pynvml")
 
 from scaleprof.jobs import DeviceRequest, MeasureReply, MeasureRequest, ModulesRequest
