@@ -66,16 +66,21 @@ def scripted_accelerator(monkeypatch, kind="cuda"):
     monkeypatch.setattr(torch, "accelerator", cuda)
     monkeypatch.setattr(torch, "Event", lambda device, *, enable_timing: Event(cuda))
     monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(torch.cuda, "Stream", lambda device: Stream(cuda))
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream(cuda))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device=None: Stream(cuda))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: Stream(cuda))
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: Graph(cuda))
-    monkeypatch.setattr(torch.cuda, "graph", lambda graph, *, stream: graph.captured())
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, *, stream=None: graph.captured())
+    monkeypatch.setattr(torch.cuda, "synchronize", cuda.synchronize)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: PROPERTIES)
+    generator = torch.Generator
+    monkeypatch.setattr(torch, "Generator", lambda device="cpu": generator())
     return cuda
 
 
-PROPERTIES = SimpleNamespace(uuid="1234", name="NVIDIA H100 80GB HBM3", total_memory=80 * GIB)
+PROPERTIES = SimpleNamespace(
+    uuid="1234", name="NVIDIA H100 80GB HBM3", total_memory=80 * GIB, L2_cache_size=50 * 2**20
+)
 
 
 class ScriptedAccelerator:
@@ -98,7 +103,7 @@ class ScriptedAccelerator:
     def current_stream(self):
         return Stream(self)
 
-    def synchronize(self, device):
+    def synchronize(self, device=None):
         self.log.append("synchronize")
 
     def reset_peak_memory_stats(self, device):
@@ -160,6 +165,8 @@ class OnCpu(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = {name: _here(value) for name, value in (kwargs or {}).items()}
+        if kwargs.get("device") == "cuda":
+            kwargs["device"] = "cpu"
         return function(*map(_here, args), **kwargs)
 
 
