@@ -52,7 +52,9 @@ class Launch:
         # an element type stands for a tensor of it
         given = {**self.pointers, **self.integers, **self.constants}
         arguments = (given[name] for name in self.kernel.arg_names)
-        self.kernel.warmup(*arguments, grid=(self.grid,), **self.options)
+        built = self.kernel.warmup(*arguments, grid=(self.grid,), **self.options)
+        # what starts it is C, which is compiled when it is first asked for
+        _ = built.run
 
     def run(self, **tensors: Tensor) -> None:
         """Run on the device of the tensors."""
