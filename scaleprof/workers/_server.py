@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import tempfile
+import threading
 import typing
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -71,6 +72,7 @@ def end_group(pid: int) -> None:
 
 
 def _run_here(control_fd: int, job: Job) -> typing.NoReturn:
+    threading.Thread(target=_end_with_parent, args=(control_fd,), daemon=True).start()
     send(control_fd, Started(os.getpid()))
     with tempfile.TemporaryFile() as output:
         _redirect(output)
@@ -80,6 +82,12 @@ def _run_here(control_fd: int, job: Job) -> typing.NoReturn:
         send(control_fd, Ended(answer, 0, _tail(output)))
     # nothing that a driver or a library would do on leaving is worth waiting for
     os._exit(0)
+
+
+def _end_with_parent(control_fd: int) -> None:
+    """End this process when its parent has gone, which says nothing while a job runs."""
+    select.select([control_fd], [], [])
+    end_group(os.getpid())
 
 
 def _become_worker(job: Job, answer_fd: int, output: BinaryIO) -> typing.NoReturn:

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import time
 
 import psutil
@@ -125,6 +127,35 @@ def _group(process):
         return None if process.status() == psutil.STATUS_ZOMBIE else os.getpgid(process.pid)
     except (psutil.Error, ProcessLookupError):
         return None
+
+
+@pytest.mark.parametrize("spawn", [False, True], ids=["forked", "spawned"])
+def test_a_job_ends_with_a_parent_that_was_killed(tmp_path, spawn):
+    note = tmp_path / "group"
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(spawn), str(note), *sys.path])
+    while not (note.exists() and note.read_text()):
+        assert parent.poll() is None
+        time.sleep(0.02)
+    parent.kill()
+    parent.wait()
+    group = int(note.read_text())
+    for _ in range(250):
+        if not (alive := [p for p in psutil.process_iter() if _group(p) == group]):
+            break
+        time.sleep(0.02)
+    assert not alive
+
+
+# a process that waits for a job that hangs
+PARENT = """
+import sys
+spawn, note, *sys.path[:] = sys.argv[1:]
+from scaleprof.workers import Limits, WorkerServer
+from workers import jobs
+request, limits = jobs.Request(text=note), Limits(seconds=600.0)
+server = WorkerServer(spawn=spawn == "True")
+server.run("workers.jobs:hangs_with_children", request, jobs.Reply, limits=limits)
+"""
 
 
 def test_processes_that_a_job_leaves_behind_end_with_it(forked):
