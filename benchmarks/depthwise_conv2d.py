@@ -129,7 +129,9 @@ def compiled(step) -> None:
     capability = capability_of(torch.device("cuda"))
     for variant in worth_compiling(given):
         if can_run(variant, operation, given):
-            launches(variant, operation, given, capability=capability).compile()
+            found = launches(variant, operation, given, capability=capability)
+            for launch in found if isinstance(found, tuple) else (found,):
+                launch.compile()
 
 
 def measure(until: float, out: Path) -> tuple[list[Timing], list[str]]:
