@@ -2,8 +2,14 @@
 
 import copy
 import itertools
+import os
 
 import pytest
+
+# torch asks for it where determinism is required and a reference multiplies matrices; it is read
+# when the first of them is multiplied
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 import torch
 from torch import nn
 from torch.nn import functional
