@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from ._aggregation_problem import Aggregation
 from ._problem import Problem
 from .bench import Timing, chosen
-from .bench_aggregation import COPY, OURS, AggregationTiming
+from .bench_aggregation import COPY, OURS, PARTS, AggregationTiming
 from .check import Verdict
 
 _CONTENDERS = ("torch NCHW", "torch NHWC", "torch.compile", "torch.compile max-autotune")
@@ -50,7 +50,7 @@ def _row(timings: list[Timing]) -> tuple[str, ...]:
 
 _AGGREGATION_HEAD = (
     "operation", "images", "groups", "taps", "dtype", "floor µs", "ours µs", "of floor",
-    "taps µs", "unfold µs", "compile µs", "speed-up",
+    "taps µs", "unfold µs", "compile µs", "parts µs", "speed-up",
 )  # fmt: skip
 
 
@@ -58,7 +58,8 @@ def aggregation_table(timings: Sequence[AggregationTiming]) -> str:
     """Show one line per operation and problem of small-kernel aggregation.
 
     The floor is a measured copy of as many bytes as must be moved. `of floor` is what share of our
-    time that is, and `speed-up` the best of torch's times over ours.
+    time that is, and `speed-up` the best of the other times over ours. `parts` are those of the
+    tail of an LS convolution, one after the other.
     """
     keys = dict.fromkeys((t.operation, t.problem) for t in timings)
     rows = [
@@ -71,7 +72,7 @@ def _aggregation_row(timings: list[AggregationTiming]) -> tuple[str, ...]:
     operation, problem = timings[0].operation, timings[0].problem
     by_name = {t.contender: t.median_s for t in timings}
     copy, ours = by_name.get(COPY), by_name.get(OURS)
-    torchs = [by_name.get(name) for name in ("taps", "unfold", "torch.compile")]
+    torchs = [by_name.get(name) for name in ("taps", "unfold", "torch.compile", PARTS)]
     known = [seconds for seconds in torchs if seconds is not None]
     side = f"{problem.kernel_size}×{problem.kernel_size}"
     return (

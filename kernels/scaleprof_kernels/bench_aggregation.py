@@ -1,7 +1,9 @@
 """How long does small-kernel aggregation take, beside torch and beside moving the same bytes?
 
 The method is that of `bench`. Torch's ways are the sum over taps, unfolding with a product, and the
-latter through torch's compiler. A *step* is the forward pass and both gradients, by autograd.
+latter through torch's compiler. A *step* is the forward pass and both gradients, by autograd. The
+*tail* is the group norm of the weights, the aggregation, batch norm and residual of an LS
+convolution in inference: fused, beside its parts one after the other.
 """
 
 import math
@@ -17,18 +19,20 @@ from torch.nn import functional
 from ._aggregation_problem import Aggregation
 from .bench import sets_beyond_cache, time_or_reason
 from .check_aggregation import random_aggregation
+from .ls_tail import ls_tail
 from .small_kernel_aggregation import (
     gradients_reference,
     small_kernel_aggregation,
     small_kernel_aggregation_reference,
 )
 
-Pass = Literal["forward", "backward", "step"]
+Pass = Literal["forward", "backward", "step", "tail"]
 PASSES: tuple[Pass, ...] = ("forward", "backward", "step")
 Contender = Callable[[Tensor, Tensor, Tensor], Any]
 # copies of the inputs at most
 _MOST_CALLS = 64
-OURS, COPY = "ours", "copy"
+OURS, COPY, PARTS = "ours", "copy", "parts"
+_EPSILON = 1e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +40,7 @@ class AggregationTiming:
     """One contender on one problem.
 
     Attributes:
-        operation: Forward pass, both gradients, or both passes.
+        operation: Forward pass, both gradients, both passes, or the tail of an LS convolution.
         problem: What was aggregated.
         contender: What did it, or "copy", which moves as many bytes as the operation must.
         samples_s: Seconds per call, one for each replay; empty if it did not run.
@@ -70,10 +74,12 @@ def aggregation_contenders(
     """Return who can compute an operation.
 
     Args:
-        operation: Forward pass, both gradients, or both passes.
+        operation: Forward pass, both gradients, both passes, or the tail of an LS convolution.
         problem: What is aggregated; unfolding knows no clamped border.
         compilers: Whether torch's compiler contends too, which takes a while.
     """
+    if operation == "tail":
+        return tail_contenders(problem, compilers=compilers)
     clamped = problem.clamped
     border: Literal["zeros", "clamped"] = "clamped" if clamped else "zeros"
 
@@ -94,6 +100,36 @@ def aggregation_contenders(
         return {name: _step(forward) for name, forward in forwards.items()}
     forwards["taps"] = lambda x, w: small_kernel_aggregation_reference(x, w, clamped)
     return {name: _forward(forward) for name, forward in forwards.items()}
+
+
+def tail_contenders(
+    problem: Aggregation, *, device: str = "cuda", compilers: bool = False
+) -> dict[str, Contender]:
+    """Return who can compute the tail of an LS convolution: the fused kernel, and its parts.
+
+    Args:
+        problem: What is aggregated, with zeros around the image.
+        device: Where the parameters of the norms lie.
+        compilers: Whether torch's compiler contends too, with the parts.
+    """
+    filters = problem.weight_channels
+    given = {"dtype": problem.dtype, "device": device}
+    gamma, beta = torch.rand(2, filters * problem.taps, **given)
+    gain, offset, mean, variance = torch.rand(4, problem.channels, **given) + 0.5
+
+    def ours(x: Tensor, weight: Tensor, _: Tensor) -> Any:
+        batch_norm = [gain, offset, mean, variance]
+        return ls_tail(x, weight, [gamma, beta], batch_norm, _EPSILON, _EPSILON)
+
+    def parts(x: Tensor, weight: Tensor, _: Tensor) -> Tensor:
+        flat = functional.group_norm(weight.flatten(1, 2), filters, gamma, beta, _EPSILON)
+        y = small_kernel_aggregation(x, flat.view_as(weight))
+        return functional.batch_norm(y, mean, variance, gain, offset, eps=_EPSILON) + x
+
+    found: dict[str, Contender] = {OURS: ours, PARTS: parts}
+    if compilers:
+        found["torch.compile"] = torch.compile(parts, fullgraph=True, dynamic=False)
+    return found
 
 
 def _forward(forward: Callable[[Tensor, Tensor], Tensor]) -> Contender:
@@ -119,7 +155,7 @@ def bench_aggregation(
     """Time every contender on a problem, and a copy that moves as many bytes.
 
     Args:
-        operation: Forward pass, both gradients, or both passes.
+        operation: Forward pass, both gradients, both passes, or the tail of an LS convolution.
         problem: What to aggregate.
         compilers: Whether torch's compiler contends too.
 
@@ -138,9 +174,9 @@ def bench_aggregation(
 
 
 def floor_bytes(operation: Pass, problem: Aggregation) -> int:
-    """Return the fewest bytes that an operation moves."""
+    """Return the fewest bytes that an operation moves; a tail moves what a forward pass does."""
     forward = problem.bytes if operation != "backward" else 0
-    return forward + (problem.backward_bytes if operation != "forward" else 0)
+    return forward + (problem.backward_bytes if operation in {"backward", "step"} else 0)
 
 
 def _timed(

@@ -75,7 +75,7 @@ def test_a_problem_that_crashes_is_named_and_the_others_are_timed(scripted, caps
 
 def aggregation_timings(step, seconds):
     operation, given, _ = step
-    names = {"copy": 1e-5, "ours": seconds, "unfold": 1e-3}
+    names = {"copy": 1e-5, "ours": seconds, "unfold": 1e-3, "parts": 1e-3}
     return [
         AggregationTiming(
             operation=operation, problem=given, contender=name, samples_s=(taken,) * 5
@@ -91,13 +91,28 @@ def test_aggregation_is_timed_without_the_problem_whose_kernel_is_wrong(scripted
     status, said = scripted(aggregation, timed, capsys)
     assert status == aggregation.INCOMPLETE
     assert "warning: backward, 128×28×28, float16: RuntimeError: wrong" in said.splitlines()
-    # 1.1 times the floor: three forward, two backward; and 90 times torch in three
+    # 1.1 times the floor: three forward, two backward; 90 times torch in three, and as often its
+    # parts in three tails
     whole = len(list(aggregation.plan()))
-    last = f"summary: {whole - 1} of {whole} problems timed, 8 goal reached, 1 not measured"
+    last = f"summary: {whole - 1} of {whole} problems timed, 11 goal reached, 1 not measured"
     assert said.splitlines()[-1] == last
     timings = json.loads((tmp_path / "aggregation.json").read_text())["timings"]
     # two problems come twice, the second time beside torch's compiler, and count once
-    assert len(timings) == 3 * (whole - 1 - 2)
+    assert len(timings) == 4 * (whole - 1 - 2)
+
+
+def test_a_tail_that_is_far_from_its_parts_is_not_timed(monkeypatch):
+    given = aggregation.problem(16, 5, torch.float32)
+    aggregation.check_tail(given, device="cpu")
+    contenders = aggregation.tail_contenders
+
+    def wrong(*given, **settings):
+        found = contenders(*given, **settings)
+        return found | {"ours": lambda *tensors: 1.01 * found["parts"](*tensors)}
+
+    monkeypatch.setattr(aggregation, "tail_contenders", wrong)
+    with pytest.raises(RuntimeError, match=r"the tail is 1.0e-02 off its parts, at most 0.005"):
+        aggregation.check_tail(given, device="cpu")
 
 
 CASES = [

@@ -64,7 +64,7 @@ def test_every_contender_of_a_convolution_is_timed(operation, monkeypatch):
 
 
 @pytest.mark.usefixtures("cuda")
-@pytest.mark.parametrize("operation", PASSES)
+@pytest.mark.parametrize("operation", [*PASSES, "tail"])
 def test_every_contender_of_an_aggregation_is_timed(operation):
     given = aggregation(batch=1, channels=4, groups=2, size=(4, 3), dtype="float32")
     found = list(bench_aggregation(operation, given))
