@@ -113,9 +113,12 @@ def tail_contenders(
         compilers: Whether torch's compiler contends too, with the parts.
     """
     filters = problem.weight_channels
-    given = {"dtype": problem.dtype, "device": device}
-    gamma, beta = torch.rand(2, filters * problem.taps, **given)
-    gain, offset, mean, variance = torch.rand(4, problem.channels, **given) + 0.5
+
+    def several(count: int, length: int) -> Tensor:
+        return torch.rand(count, length, dtype=problem.dtype, device=device) + 0.5
+
+    gamma, beta = several(2, filters * problem.taps)
+    gain, offset, mean, variance = several(4, problem.channels)
 
     def ours(x: Tensor, weight: Tensor, _: Tensor) -> Any:
         batch_norm = [gain, offset, mean, variance]
