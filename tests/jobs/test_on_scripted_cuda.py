@@ -117,6 +117,7 @@ def test_without_nvml_the_rest_is_measured(monkeypatch):
     assert got.gpu is None
     assert not got.disturbed
     assert (got.energy.joules, got.energy.reason) == (None, "NVML cannot be reached")
+    assert describe(DeviceRequest(name="cuda:0")).device.driver is None
 
 
 # torch warns that an optimizer for graphs steps outside of one, which the warm-up is for
