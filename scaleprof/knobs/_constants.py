@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 from torch import nn
 
-from ..errors import ModelError
 from ..models import CONSTANTS, build_module, import_target
 from ..models.scaled import find_constants
 from ..records import Axis
@@ -79,7 +78,7 @@ def _with_numbers_in_code(probe: Prober) -> Prober | None:
     try:
         builder = import_target(probe.call.target)
         found = find_constants(builder, lambda: build_module(probe.call, meta=True))
-    except (ModelError, TypeError, ValueError):
+    except Exception:  # a constructor may refuse to be watched
         return None
     return _joined(probe, found) if found else None
 
