@@ -41,7 +41,7 @@ _DEPENDENT = re.compile(
 
 # positions per side of what layers see: not of what slides over it
 _GRID = re.compile(
-    r"(?<!kernel_)(?<!patch_)(?<!pool_)(?<!batch_)size|resolution|grid", re.IGNORECASE
+    r"(?<!kernel_)(?<!patch_)(?<!pool_)(?<!group_)(?<!hidden_)size|resolution|grid", re.IGNORECASE
 )
 # numbers in the code of a class are named by what they are in it, whatever it is called
 _CLASS = re.compile(r"^constants\.([\w.]+:)?\w+\.")

@@ -4,6 +4,7 @@ A factor of resolution is one of both sides of an image, so that positions grow 
 length of a sequence grows with that square too, so that a recipe means the same for both.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -110,9 +111,12 @@ def grid_axis(probe: Prober, *, besides: Sequence[str] = ()) -> Axis | None:
     if not grids:
         return None
     follow = [group for group in others if _is_input_size(group, sizes)]
-    for step in (step for step in _steps(sizes) if step <= sizes[-1] // 2):
-        if _exponents(probe, [*follow, *grids], IMAGE, step):
-            groups = _needed(probe, [*follow, *grids], step)
+    fine = [step for step in _steps(sizes) if step <= sizes[-1] // 2]
+    # one of them may be something else, which happens to be as large
+    trials = [grids, *([grid] for grid in grids if len(grids) > 1)]
+    for step, trial in itertools.product(fine, trials):
+        if _exponents(probe, [*follow, *trial], IMAGE, step):
+            groups = _needed(probe, [*follow, *trial], step)
             return _axis(probe, groups, IMAGE, step, _exponents(probe, groups, IMAGE, step)[-1])
     return None
 

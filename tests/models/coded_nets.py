@@ -73,10 +73,15 @@ class Defaults(nn.Module):
 
 
 class Tiled(nn.Module):
-    """Runs on what its grid divides at a stride of 8, and has an argument for the grid."""
+    """Runs on what its grid divides at a stride of 8, and has an argument for the grid.
 
-    def __init__(self, width=32, grid_size=12, kernel_size=3, num_classes=10):
+    Another argument is as large and so named, and cannot follow.
+    """
+
+    def __init__(self, width=32, grid_size=12, bank_size=12, kernel_size=3, num_classes=10):
         super().__init__()
+        if bank_size != 12:
+            raise ValueError("there are twelve")
         self.grid_size = grid_size
         self.stem = nn.Conv2d(3, width, 8, stride=8)
         self.conv = nn.Conv2d(width, width, kernel_size, padding=kernel_size // 2)
