@@ -38,6 +38,8 @@ _DEPENDENT = re.compile(
     r"ratio|reduction|expan|mlp_mult|scales?$|group_|head_dim|dim_head", re.IGNORECASE
 )
 
+# what divides channels: counts and sizes of heads and groups
+_DIVIDES = re.compile("head|group|cardinality", re.IGNORECASE)
 
 # positions per side of what layers see: not of what slides over it
 _GRID = re.compile(
@@ -67,6 +69,11 @@ def may_be_depth(name: str) -> bool:
 def is_dependent(name: str) -> bool:
     """Tell whether an argument of this name may say how other channel counts are used."""
     return bool(_DEPENDENT.search(_inside(name)))
+
+
+def may_divide(name: str) -> bool:
+    """Tell whether an argument of this name may be what channels must divide by."""
+    return bool(_DIVIDES.search(_inside(name)))
 
 
 def may_be_grid(name: str) -> bool:
