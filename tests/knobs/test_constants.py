@@ -16,6 +16,7 @@ from scaleprof.knobs import (
     resolve_factors,
     resolve_strategy,
 )
+from scaleprof.knobs._names import may_be_grid, may_be_width, may_divide
 from scaleprof.models import build_module, call_of, parse_inputs, parse_reference, resolve_model
 
 NETS = str(Path(__file__).parents[1] / "models" / "coded_nets.py")
@@ -111,6 +112,24 @@ def test_strategies_reach_their_compute(literal):
     for strategy in ("w", "dwr", "dWr"):
         recipe = resolve_strategy(literal, strategy, 4.0, axes=AXES).recipe
         assert recipe.achieved_multiplier == pytest.approx(4.0, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("judge", "name", "answer"),
+    [
+        (may_be_width, "constants.pkg.nets:Attention2dDownsample.key_dim", True),
+        (may_be_width, "constants.Net.kernel_size", False),
+        (may_divide, "constants.MultiHeadAttention.resolution", False),
+        (may_divide, "constants.Attention.num_heads", True),
+        (may_be_grid, "constants.PatchEmbed.grid_size", True),
+        (may_be_grid, "cfg.blocks[*].group_size", False),
+        # channels of the stem, and what weights are at first
+        (may_be_width, "num_init_features", True),
+        (may_be_width, "layer_scale_init_value", False),
+    ],
+)
+def test_a_number_is_judged_by_its_own_name_and_not_by_its_class(judge, name, answer):
+    assert judge(name) is answer
 
 
 PASTED = """
