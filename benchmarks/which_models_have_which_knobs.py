@@ -14,8 +14,8 @@ Writes ``docs/knobs-coverage.md``; arguments name models instead of the sets, an
 written. ``--again timm`` (or ``torchvision``, ``transformers``, ``diffusers``) replaces one table
 there and leaves the others as they are. ``--entrypoints 3600`` goes through all models that timm
 registers instead, in random order for as many seconds, and writes
-``docs/knobs-coverage-entrypoints.md``. Seconds are those of the CPU, of which other work beside it
-takes little.
+``docs/knobs-coverage-entrypoints.md``. Seconds are CPU time, which other work beside it changes
+little.
 """
 
 import os
