@@ -40,14 +40,19 @@ class Effect:
     exact: bool = True
 
 
-def find_effects(probe: Prober) -> list[Effect]:
-    """Turn every group that its name does not rule out, and keep those that do something."""
-    effects = (_effect(probe, group) for group in probe.groups.values())
+def find_effects(probe: Prober, *, of_depth: bool = True) -> list[Effect]:
+    """Turn every group that its name does not rule out, and keep those that do something.
+
+    Args:
+        probe: Of the base, with the groups.
+        of_depth: Whether groups may be repeats.
+    """
+    effects = (_effect(probe, group, of_depth=of_depth) for group in probe.groups.values())
     return [effect for effect in effects if effect is not None]
 
 
-def _effect(probe: Prober, group: Group) -> Effect | None:
-    repeats = may_be_depth(group.name) and _could_be_repeats(group)
+def _effect(probe: Prober, group: Group, *, of_depth: bool) -> Effect | None:
+    repeats = of_depth and may_be_depth(group.name) and _could_be_repeats(group)
     channels = may_be_width(group.name) and _could_be_channels(probe, group)
     if not any(group.values) or not (repeats or channels):
         return None

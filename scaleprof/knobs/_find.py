@@ -18,6 +18,7 @@ from ..errors import ModelError, RecipeError
 from ..models import ConstructorCall, Declaration, ResolvedModel, build_module
 from ..records import Axis, InputSpec
 from ._capture import capture_arguments, class_call, storable
+from ._constants import with_constants
 from ._declared import declared_arguments, declared_axes
 from ._depth import depth_axis
 from ._effects import Effect, find_effects
@@ -66,7 +67,8 @@ def find_knobs(
         probe = _declared_call(probe, module, resolved.declared)
         return _knobs(model, probe, declared_axes(probe, resolved.declared))
     probe, effects, why = _best_call(probe, module)
-    knobs = _knobs(model, probe, _axes(probe, module, effects, why))
+    probe, axes = with_constants(probe, module, effects, _axes(probe, module, effects, why))
+    knobs = _knobs(model, probe, axes)
     knobs = _tried(knobs, "width", (0.5, 0.75), lambda: layers_axis(probe, module))
     knobs = _with_step(knobs, probe)
     return _tried(knobs, "depth", (0.5,), lambda: blocks_axis(probe, module))

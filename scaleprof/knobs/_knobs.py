@@ -7,9 +7,10 @@ import msgspec
 
 from ..models import ConstructorCall
 from ..records import Axis, Cost, InputSpec
-from ._groups import Arguments, Group, Number, find_groups, turn
+from ._groups import Arguments, Group, Number, find_groups
 from ._layers import BLOCKS, LAYERS, built, built_groups
 from ._resolution import axis_dims, input_sizes
+from ._turned import turned_call
 
 
 class Knobs(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -51,5 +52,5 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             for name, values in new.items()
             if name not in (LAYERS, BLOCKS) and list(values) != list(known[name].values)
         }
-        values, callables = turn(self.arguments, known, arguments)
-        return built(self.call.override(values, callables), self.axes, new)
+        call = turned_call(self.call, self.arguments, known, arguments)
+        return built(call, self.axes, new)

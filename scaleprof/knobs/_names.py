@@ -18,7 +18,9 @@ _NOT_WIDTH = {
     # repeats; some families generate their channels from the number of blocks
     r"depth(?!wise)|num_layers|n_layers|num_blocks|repeats": "depth",
     # numbers that shape nothing
-    r"drop|eps|init|prob|decay|momentum|temperature|seed|theta|path_rate": "shapes nothing",
+    r"drop|eps|init(?!_feat|_ch)|prob|decay|momentum|temperature|seed|theta|path_rate": (
+        "shapes nothing"
+    ),
 }
 _NOT_DEPTH = {
     r"stem|head|class|vocab|position|img|image|kernel|patch|stride|window|pool|grid": "not blocks",
@@ -36,6 +38,16 @@ _DEPENDENT = re.compile(
     r"ratio|reduction|expan|mlp_mult|scales?$|group_|head_dim|dim_head", re.IGNORECASE
 )
 
+# what divides channels: counts and sizes of heads and groups
+_DIVIDES = re.compile("head|group|cardinality", re.IGNORECASE)
+
+# positions per side of what layers see: not of what slides over it
+_GRID = re.compile(
+    r"(?<!kernel_)(?<!patch_)(?<!pool_)(?<!group_)(?<!hidden_)size|resolution|grid", re.IGNORECASE
+)
+# numbers in the code of a class are named by what they are in it, whatever it is called
+_CLASS = re.compile(r"^constants\.([\w.]+:)?\w+\.")
+
 
 def _any(patterns: dict[str, str]) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE)
@@ -46,14 +58,28 @@ _WIDTH_VETO, _DEPTH_VETO = _any(_NOT_WIDTH), _any(_NOT_DEPTH)
 
 def may_be_width(name: str) -> bool:
     """Tell whether an argument of this name may be channel counts."""
-    return not _WIDTH_VETO.search(name)
+    return not _WIDTH_VETO.search(_inside(name))
 
 
 def may_be_depth(name: str) -> bool:
     """Tell whether an argument of this name may be repeat counts."""
-    return not _DEPTH_VETO.search(name)
+    return not _DEPTH_VETO.search(_inside(name))
 
 
 def is_dependent(name: str) -> bool:
     """Tell whether an argument of this name may say how other channel counts are used."""
-    return bool(_DEPENDENT.search(name))
+    return bool(_DEPENDENT.search(_inside(name)))
+
+
+def may_divide(name: str) -> bool:
+    """Tell whether an argument of this name may be what channels must divide by."""
+    return bool(_DIVIDES.search(_inside(name)))
+
+
+def may_be_grid(name: str) -> bool:
+    """Tell whether an argument of this name may be the size of a grid of positions."""
+    return bool(_GRID.search(_inside(name)))
+
+
+def _inside(name: str) -> str:
+    return _CLASS.sub("", name)

@@ -11,7 +11,8 @@ from torch import nn
 from ..costs import count_module
 from ..models import ConstructorCall, build_module
 from ..records import Cost, InputSpec
-from ._groups import Arguments, Group, Number, turn
+from ._groups import Arguments, Group, Number
+from ._turned import turned_call
 
 Shapes = Mapping[str, tuple[int, ...]]
 Values = Mapping[str, Sequence[Number]]
@@ -50,8 +51,8 @@ class Prober:
     def module(self, new: Values) -> nn.Module | None:
         """Build with changed arguments; None if that does not work."""
         try:
-            changes, callables = turn(self.arguments, self.groups, new)
-            return build_module(self.call.override(changes, callables), meta=True)
+            call = turned_call(self.call, self.arguments, self.groups, new)
+            return build_module(call, meta=True)
         except Exception as error:  # a constructor may refuse a value in any way it likes
             self._note(new, error)
             return None

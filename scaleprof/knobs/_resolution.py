@@ -4,6 +4,7 @@ A factor of resolution is one of both sides of an image, so that positions grow 
 length of a sequence grows with that square too, so that a recipe means the same for both.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ import msgspec
 from ..records import Axis, InputSpec
 from ..scaling import round_to_step
 from ._groups import Group
+from ._names import may_be_grid
 from ._probe import Prober
 
 Dims = tuple[int, ...]
@@ -33,6 +35,8 @@ RESOLUTION_STEP = 32
 _WINDOW = re.compile("window|partition")
 # lengths of tables of positions
 _POSITIONS = re.compile("position|pos_emb", re.IGNORECASE)
+# of what layers see, to the input
+_STRIDES = (4, 8, 16, 32, 64)
 # but a size of fewer steps than 224 has of 32 could hardly be scaled
 _MIN_STEPS = 7
 
@@ -68,6 +72,17 @@ def resolution_axis(
     if not probe.inputs:
         return Axis(status="none", reason="it takes no input")
     others = [group for group in probe.groups.values() if group.name not in besides]
+    found = _first_that_runs(probe, choices, others)
+    if found is not None and found.status == "ok":
+        return found
+    if choices is None and (grid := grid_axis(probe, besides=besides)) is not None:
+        return grid
+    return found or Axis(status="none", reason="it does not run on an input of another size")
+
+
+def _first_that_runs(
+    probe: Prober, choices: Sequence[Sequence[Group]] | None, others: Sequence[Group]
+) -> Axis | None:
     for dims in _dims(probe.inputs):
         sizes = input_sizes(probe.inputs, dims)
         for step in _steps(sizes):
@@ -75,7 +90,45 @@ def resolution_axis(
                 exponents = _exponents(probe, groups, dims, step)
                 if exponents:
                     return _axis(probe, groups, dims, step, exponents[-1])
-    return Axis(status="none", reason="it does not run on an input of another size")
+    return None
+
+
+def grid_axis(probe: Prober, *, besides: Sequence[str] = ()) -> Axis | None:
+    """Find sizes of grids inside the model, positions per side of what layers see, that follow.
+
+    They are the size of the input over a stride: 7 for 224 pixels and a stride of 32.
+
+    Args:
+        probe: Of the base.
+        besides: Arguments that are something else.
+
+    Returns:
+        None unless sizes on a fine grid run with them.
+    """
+    sizes = input_sizes(probe.inputs, IMAGE) if IMAGE in _dims(probe.inputs) else ()
+    others = [group for group in probe.groups.values() if group.name not in besides]
+    grids = [group for group in others if _is_grid(group, sizes)]
+    if not grids:
+        return None
+    follow = [group for group in others if _is_input_size(group, sizes)]
+    fine = [step for step in _steps(sizes) if step <= sizes[-1] // 2]
+    # one of them may be something else, which happens to be as large
+    trials = [grids, *([grid] for grid in grids if len(grids) > 1)]
+    for step, trial in itertools.product(fine, trials):
+        if _exponents(probe, [*follow, *trial], IMAGE, step):
+            groups = _needed(probe, [*follow, *trial], step)
+            return _axis(probe, groups, IMAGE, step, _exponents(probe, groups, IMAGE, step)[-1])
+    return None
+
+
+def _needed(probe: Prober, groups: Sequence[Group], step: int) -> list[Group]:
+    """Those of some groups without which other sizes do not run."""
+    kept = list(groups)
+    for group in groups:
+        rest = [other for other in kept if other is not group]
+        if rest and _exponents(probe, rest, IMAGE, step):
+            kept = rest
+    return kept
 
 
 def axis_dims(axis: Axis) -> Dims:
@@ -181,6 +234,18 @@ def _is_table(group: Group) -> bool:
     """Tell the number of positions of a model, which may see one for several of its input's."""
     whole = all(isinstance(value, int) and value > 1 for value in group.values)
     return group.kind == "values" and whole and bool(_POSITIONS.search(group.name))
+
+
+def _is_grid(group: Group, sizes: Sequence[int]) -> bool:
+    """Tell positions per side at one of the strides of the model, by size and name."""
+    whole = all(isinstance(value, int) for value in group.values)
+    of_strides = {size // stride for size in sizes for stride in _STRIDES if size % stride == 0}
+    return (
+        group.kind == "values"
+        and whole
+        and of_strides.issuperset(group.values)
+        and may_be_grid(group.name)
+    )
 
 
 def following_sizes(group: Group, old: Sequence[int], new: Sequence[int]) -> list[float]:

@@ -5,7 +5,6 @@ that a model can have between them.
 """
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
@@ -13,6 +12,7 @@ from functools import partial
 from ..scaling import round_to_step
 from ._groups import Group, Number
 from ._knobs import Knobs
+from ._names import may_divide
 from ._numbers import MAX_MULTIPLIER, Rounding, scale_widths
 
 Values = Mapping[str, Sequence[Number]]
@@ -26,8 +26,6 @@ _UNITS = (8, 4, 2)
 _UNIFORM_DENOMINATORS = (32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 # a fraction further from the factor than this, as a log, is another variant and no rounding
 _MAX_ROUNDING = 0.25
-# names of what divides channels: it may have to be scaled with them to stay legal
-_DIVIDES = re.compile("head|group|cardinality", re.IGNORECASE)
 # widths are looked for at factors so far apart, as a log: no two roundings of channels are nearer
 _FINENESS = 0.004
 
@@ -135,7 +133,7 @@ def _uniform(groups: Sequence[Group], denominator: int, factor: float) -> Values
 def _is_heads(group: Group) -> bool:
     """Tell counts and sizes of heads and groups, between which channels are divided."""
     whole = all(isinstance(value, int) and value > 1 for value in group.values)
-    return group.kind == "values" and whole and bool(_DIVIDES.search(group.name))
+    return group.kind == "values" and whole and may_divide(group.name)
 
 
 def _times(value: Number, share: Fraction) -> Number:

@@ -34,5 +34,7 @@ from ._reference import parse_reference as parse_reference
 from ._sources import ResolvedModel as ResolvedModel
 from ._sources import matching_models as matching_models
 from ._sources import resolve_model as resolve_model
+from ._wider import CONSTANTS as CONSTANTS
+from ._wider import call_with_constants as call_with_constants
 from ._wider import deeper_call as deeper_call
 from ._wider import wider_call as wider_call

@@ -12,7 +12,7 @@ from ._calls import ConstructorCall, called_names, decode_arguments
 from ._imports import import_target
 from ._instances import is_plain_record
 from ._own import OWN_MODELS
-from ._wider import BUILD_SCALED, inner_call
+from ._wider import BUILD_SCALED, CONSTANTS, inner_call
 
 if TYPE_CHECKING:
     from torch import nn
@@ -84,7 +84,9 @@ def check_trusted(call: ConstructorCall) -> None:
             package, or if an argument would load weights.
     """
     if call.target == BUILD_SCALED:
-        check_trusted(inner_call(call))
+        inner = inner_call(call)
+        check_trusted(inner)
+        _check_constants(inner, call.arguments.get(CONSTANTS, {}))
         return
     if loading := _loading(call.arguments):
         raise _untrusted(call, f"its argument `{loading[0]}` can load files")
@@ -99,6 +101,23 @@ def check_trusted(call: ConstructorCall) -> None:
     for name in built:
         if not (_is_record_class(name) or _is_module_class(name)):
             raise _untrusted(call, f"its argument `{name}` is not a plain record of such a package")
+
+
+def _check_constants(call: ConstructorCall, constants: Any) -> None:
+    """Refuse to change numbers in the code of anything but module classes of trusted packages."""
+    if not isinstance(constants, Mapping):
+        raise _untrusted(call, "its constants are no mapping")
+    for name in constants:
+        if ":" in name and not _is_module_class(name):
+            raise _untrusted(call, f"its constants are of `{name}`")
+    if constants:
+        from ._constants import constant_owner
+
+        builder = import_target(call.target)
+        owners = (constant_owner(builder, name) for name in constants)
+        foreign = [o for o in owners if o.__module__.split(".")[0] not in TRUSTED_PACKAGES]
+        if foreign:
+            raise _untrusted(call, f"its constants are of `{foreign[0].__qualname__}`")
 
 
 def _loading(value: Any) -> list[str]:

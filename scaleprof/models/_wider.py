@@ -1,10 +1,13 @@
 """Calls of `scaleprof.models.scaled.build_scaled`, around the call that they scale."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ModelError
 from ._calls import ConstructorCall
+
+CONSTANTS = "constants"
+"""Name of the argument of `build_scaled` that holds numbers in the code of constructors."""
 
 BUILD_SCALED = "scaleprof.models.scaled:build_scaled"
 
@@ -33,6 +36,11 @@ def deeper_call(
     return call.override(settings) if call.target == BUILD_SCALED else _wrapped(call, settings)
 
 
+def call_with_constants(call: ConstructorCall, constants: Mapping[str, Any]) -> ConstructorCall:
+    """Return a call that builds what another call builds, with other numbers in constructors."""
+    return _wrapped(call, {CONSTANTS: dict(constants)})
+
+
 def _wrapped(call: ConstructorCall, settings: dict[str, Any]) -> ConstructorCall:
     arguments = {
         "builder": call.target,
@@ -50,7 +58,8 @@ def inner_call(call: ConstructorCall) -> ConstructorCall:
         ModelError: If it is not of the form that `wider_call` gives.
     """
     builder, arguments = call.arguments.get("builder"), call.arguments.get("arguments", {})
-    known = {"builder", "width", "depth", "blocks", "inputs", "outputs", "arguments"}
+    settings = {"width", "depth", "blocks", "inputs", "outputs", CONSTANTS}
+    known = {"builder", "arguments", *settings}
     if (
         not isinstance(builder, str)
         or "builder" not in call.callables

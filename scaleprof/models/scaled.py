@@ -2,8 +2,9 @@
 
 A constructor without an argument for its width still builds its layers from torch's. While it runs,
 their constructors are told other channel counts: every one but those of the model's input and
-output, times a factor. Blocks that stand in a row of equals are repeated after it ran. Recipes that
-scale a network so call `build_scaled`.
+output, times a factor; or single numbers in the code of constructors are other ones. Blocks that
+stand in a row of equals are repeated after it ran. Recipes that scale a network so call
+`build_scaled`.
 """
 
 import functools
@@ -17,6 +18,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from ._blocks import repeat_blocks, row_lengths
+from ._constants import Constants, find_constants, replaced_constants
 from ._constructors import replaced_constructors
 from ._repeated import BETWEEN, repeat_named_blocks, rows_of
 
@@ -28,6 +30,8 @@ _CHANNELS: Mapping[type[nn.Module], tuple[str, ...]] = {
     nn.GroupNorm: ("num_channels",),
     nn.LayerNorm: ("normalized_shape",),
 }
+__all__ = ["SPAN", "block_rows", "build_scaled", "find_constants"]
+
 SPAN = BETWEEN
 """Between the names of the first and the last module of one block: ``features.8..9``."""
 
@@ -42,6 +46,7 @@ def build_scaled(
     blocks: Sequence[str] | None = None,
     inputs: int | None = None,
     outputs: int | None = None,
+    constants: Constants | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Build a network with other widths of layers or numbers of blocks than its constructor says.
@@ -54,9 +59,13 @@ def build_scaled(
             that stand in rows of equals in a `torch.nn.Sequential` or `torch.nn.ModuleList`.
         inputs: Channels of the network's input, which layers keep.
         outputs: Size of the network's output, such as its classes, which layers keep.
+        constants: Other numbers for the code of constructors, by the name of a class: of defaults
+            of its arguments that nobody gives, and of literals by their text in parentheses. Of a
+            class that does not stand beside the builder, the name is ``module:Class``.
         arguments: Keyword arguments of the builder.
 
     Raises:
+        ModelError: If a constructor has no such number.
         Exception: What the builder raises; a network that computes with the counts of its code may
             not fit together at other counts.
 
@@ -73,7 +82,10 @@ def build_scaled(
         kept = outputs if name in _OUTPUTS else inputs
         return count if count == kept else max(round(count * width), 1)
 
-    with _intercepted(scaled) if width != 1.0 else nullcontext():
+    with (
+        replaced_constants(builder, constants or {}),
+        _intercepted(scaled) if width != 1.0 else nullcontext(),
+    ):
         module = builder(**(arguments or {}))
     if depth != 1.0 and blocks is not None:
         repeat_named_blocks(module, blocks, depth)
