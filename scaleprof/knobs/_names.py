@@ -11,7 +11,7 @@ _NOT_WIDTH = {
     r"|num_embed|mel_bins|num_channels|num_labels": "fixed by data or task",
     # sizes of images and of what slides over them
     r"img|image|input_size|pretrain|resolution|feat_size|spatial|patch(?!_embeds?_)|kernel|window|stride|grid"
-    r"|dilat|padding|pool|downscale|down_?sampl|halo": "spatial",
+    r"|dilat|padding|block_size|pool|downscale|down_?sampl|halo": "spatial",
     # how channels are divided, not how many there are
     r"(?<!dim_)heads?(?=$|[\[#])|group(?!_size|_width)|cardinality|radix|reps|splits?$"
     r"|divisor|round_limit": "divides channels",
@@ -36,6 +36,9 @@ _DEPENDENT = re.compile(
     r"ratio|reduction|expan|mlp_mult|scales?$|group_|head_dim|dim_head", re.IGNORECASE
 )
 
+# what divides channels: counts and sizes of heads and groups
+_DIVIDES = re.compile("head|group|cardinality", re.IGNORECASE)
+
 
 def _any(patterns: dict[str, str]) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE)
@@ -57,3 +60,8 @@ def may_be_depth(name: str) -> bool:
 def is_dependent(name: str) -> bool:
     """Tell whether an argument of this name may say how other channel counts are used."""
     return bool(_DEPENDENT.search(name))
+
+
+def may_divide(name: str) -> bool:
+    """Tell whether an argument of this name may be what channels must divide by."""
+    return bool(_DIVIDES.search(name))
