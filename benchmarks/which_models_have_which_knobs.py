@@ -12,12 +12,13 @@ bottlenecks of gates.
 
 Writes ``docs/knobs-coverage.md``; arguments name models instead of the sets, and then nothing is
 written. ``--entrypoints 3600`` goes through all models that timm registers instead, in random order
-for as many seconds, and writes ``docs/knobs-coverage-entrypoints.md``.
+for as many seconds, and writes ``docs/knobs-coverage-entrypoints.md``; ``--seed 1`` draws another
+order. A model may take four minutes of processor time, whatever else the machine does.
 """
 
+import argparse
 import random
 import signal
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -84,11 +85,12 @@ DIFFUSERS = (
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--entrypoints"]:
-        every_entrypoint(float(sys.argv[2]))
+    asked = arguments()
+    if asked.entrypoints is not None:
+        every_entrypoint(asked.entrypoints, asked.seed)
         return
-    if sys.argv[1:]:
-        for name in sys.argv[1:]:
+    if asked.models:
+        for name in asked.models:
             print(row(name, *check(name)))
         return
     parts = [__doc__.split("\n\n")[1]]
@@ -103,10 +105,19 @@ def main() -> None:
         TABLE.write_text("# Which models have which knobs\n\n" + "\n\n".join(parts) + "\n")
 
 
-def every_entrypoint(seconds: float) -> None:
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("models", nargs="*", help="print the rows of these alone")
+    parser.add_argument("--entrypoints", type=float, metavar="SECONDS", help="of timm, a sample")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample's order")
+    return parser.parse_args()
+
+
+def every_entrypoint(seconds: float, seed: int) -> None:
     """As many of timm's models as there is time for, in random order: some stand for all."""
     names = [f"timm:{name}" for name in timm.list_models()]
-    random.Random(0).shuffle(names)
+    random.Random(seed).shuffle(names)
+    command = f"--entrypoints {seconds:g} --seed {seed}"
     deadline, rows, results = time.monotonic() + seconds, [], []
     for name in names:
         if time.monotonic() > deadline:
@@ -118,14 +129,17 @@ def every_entrypoint(seconds: float) -> None:
             print(rows[-1], flush=True)
         if len(results) % 20 == 0:
             print(summary(results), flush=True)
-            write_entrypoints(results, rows, len(names))
-    write_entrypoints(results, rows, len(names))
+            write_entrypoints(results, rows, len(names), command)
+    write_entrypoints(results, rows, len(names), command)
 
 
-def write_entrypoints(results: list[dict[str, str]], rows: list[str], total: int) -> None:
+def write_entrypoints(
+    results: list[dict[str, str]], rows: list[str], total: int, command: str
+) -> None:
     text = (
-        f"# Knobs of timm's registered models\n\n{len(results)} of {total} models, drawn at "
-        "random; see [knobs-coverage.md](knobs-coverage.md) for what is tried.\n\n"
+        f"# Knobs of timm's registered models\n\n{len(results)} of {total} models, drawn at random "
+        f"(`benchmarks/{Path(__file__).name} {command}`); see\n"
+        "[knobs-coverage.md](knobs-coverage.md) for what is tried.\n\n"
         f"{summary(results)}\n\nThose that are not ok in all three:\n\n{HEAD}\n"
     )
     TABLE.with_name("knobs-coverage-entrypoints.md").write_text(text + "\n".join(rows) + "\n")
@@ -159,23 +173,27 @@ def row(name: str, seconds: float, status: dict[str, str]) -> str:
 def check(name: str) -> tuple[float, dict[str, str]]:
     """Seconds that finding took, and by axis ok with its arguments, or what is wrong."""
     started = time.perf_counter()
-    signal.signal(signal.SIGALRM, _give_up)
-    signal.alarm(SECONDS_PER_MODEL)
+    signal.signal(signal.SIGPROF, _give_up)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS_PER_MODEL)
     try:
         reference = parse_reference(name)
         resolved = resolve_model(reference)
         knobs = find_knobs(name, resolved, model_inputs(reference, resolved, (), 1))
         seconds = time.perf_counter() - started
         return seconds, {axis: check_axis(knobs, axis) for axis in FACTORS}
-    except Exception as error:  # any model may fail in any way; the table says how
+    except (Exception, OutOfTimeError) as error:  # any model may fail; the table says how
         why = f"**failed**: {type(error).__name__}: {str(error)[:120]}"
         return time.perf_counter() - started, dict.fromkeys(FACTORS, why)
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+class OutOfTimeError(BaseException):
+    """Passes through what tries variants and takes any exception for the answer of one."""
 
 
 def _give_up(*_: object) -> None:
-    raise TimeoutError(f"more than {SECONDS_PER_MODEL} s")
+    raise OutOfTimeError(f"more than {SECONDS_PER_MODEL} s of processor time")
 
 
 def check_axis(knobs: Knobs, axis: str) -> str:
