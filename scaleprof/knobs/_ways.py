@@ -153,8 +153,15 @@ def _uniform(
     share = Fraction(max(round(factor * denominator), 1), denominator)
     if abs(math.log(share / factor)) > _MAX_ROUNDING:
         return {}
-    widths = {group.name: [_times(value, share) for value in group.values] for group in groups}
+    widths = {group.name: _group_times(group, share) for group in groups}
     return {**widths, **{group.name: _heads_times(group, share) for group in heads}}
+
+
+def _group_times(group: Group, share: Fraction) -> list[Number]:
+    """Whole numbers stay whole, but for a single small one, which is a multiplier."""
+    if len(group.values) == 1 and 0 < group.values[0] <= MAX_MULTIPLIER:
+        return [whole_if_it_is(float(group.values[0] * share))]
+    return [_times(value, share) for value in group.values]
 
 
 def _is_heads(group: Group) -> bool:
@@ -165,9 +172,7 @@ def _is_heads(group: Group) -> bool:
 
 
 def _times(value: Number, share: Fraction) -> Number:
-    if value <= 0:
+    if isinstance(value, float) or value <= 0:
         # zero says that there is none
-        return value
-    if isinstance(value, float) or value <= MAX_MULTIPLIER:
-        return whole_if_it_is(float(value * share))
+        return float(value * share) if value > 0 else value
     return max(round(value * share), 1)

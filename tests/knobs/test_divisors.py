@@ -7,6 +7,9 @@ import torch
 from torch import nn
 
 from scaleprof.knobs import find_knobs, resolve_factors
+from scaleprof.knobs._groups import Group
+from scaleprof.knobs._names import may_be_width
+from scaleprof.knobs._ways import _uniform
 from scaleprof.models import build_module, call_of, parse_inputs, parse_reference, resolve_model
 from scaleprof.models.scaled import build_scaled
 
@@ -61,6 +64,10 @@ def test_stages_of_one_group_stay_so_and_others_scale_along():
         assert depthwise.groups == depthwise.in_channels == 128 * factor
 
 
+def test_groups_of_one_channel_stay_so_whatever_they_are_called():
+    assert knobs_of(f"{NETS}:SizesOfGroups", "3x8x8").axes["width"].arguments == ("widths",)
+
+
 def test_a_finer_divisor_is_taken_where_channels_do_not_divide():
     knobs = knobs_of(f"{NETS}:Divided", "3x8x8")
     assert knobs.axes["width"].arguments == ("width_factor",)
@@ -98,3 +105,30 @@ def test_a_width_that_gives_the_base_again_is_not_believed():
     axis = knobs_of(f"{NETS}:Stepped", "3x8x8").axes["width"]
     assert axis.status == "partial"
     assert axis.reason == "nothing near ×0.5, ×0.75 builds and runs"
+
+
+def group(name, *values):
+    paths = tuple((name, i) for i in range(len(values)))
+    return Group(name=name, kind="values", paths=paths, values=values, base=values)
+
+
+@pytest.mark.parametrize(
+    ("values", "scaled"),
+    [
+        pytest.param((1,), [0.75], id="a multiplier that happens to be whole"),
+        pytest.param((8, 4, 2, 1), [6, 3, 2, 1], id="counts, of which some are small"),
+        pytest.param((1, 1), [1, 1], id="sizes of depthwise groups"),
+        pytest.param((64, 0), [48, 0], id="none stays none"),
+    ],
+)
+def test_fractions_of_whole_numbers_stay_whole_unless_they_multiply(values, scaled):
+    heads = group("heads", 1, 32)
+    assert _uniform([group("width", *values)], 4, [heads], 0.75) == {
+        "width": scaled,
+        "heads": [1, 24],
+    }
+
+
+@pytest.mark.parametrize("name", ["sr_ratios", "config.sr_ratios[*]", "attn.block_size"])
+def test_strides_and_sides_inside_attention_are_no_width(name):
+    assert not may_be_width(name)

@@ -568,6 +568,22 @@ class MostlyWide(nn.Module):
         return self.head(x.mean(2))
 
 
+class SizesOfGroups(nn.Module):
+    """Is told how many channels a group of each stage has: one."""
+
+    def __init__(self, widths=(32, 64), gs=(1, 1)):
+        super().__init__()
+        layers, channels = [], 3
+        for width, size in zip(widths, gs, strict=True):
+            layers += [nn.Conv2d(channels, width, 1)]
+            layers += [nn.Conv2d(width, width, 3, padding=1, groups=width // size)]
+            channels = width
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
 class Stepped(nn.Module):
     """Takes widths in steps of 64 from 64 on, and raw weights, which only its argument widens."""
 
