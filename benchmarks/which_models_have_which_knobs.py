@@ -14,14 +14,15 @@ Writes ``docs/knobs-coverage.md``; arguments name models instead of the sets, an
 written. ``--again timm`` (or ``torchvision``, ``transformers``, ``diffusers``) replaces one table
 there and leaves the others as they are. ``--entrypoints 3600`` goes through all models that timm
 registers instead, in random order for as many seconds, and writes
-``docs/knobs-coverage-entrypoints.md``. Seconds are CPU time, which other work beside it changes
-little.
+``docs/knobs-coverage-entrypoints.md``; ``--seed 1`` draws another order. Seconds of a model are
+processor time, which other work beside it changes little; it may take four minutes of it.
 """
 
+import argparse
+import math
 import os
 import random
 import signal
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -88,14 +89,15 @@ DIFFUSERS = (
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--entrypoints"]:
-        every_entrypoint(float(sys.argv[2]))
+    asked = arguments()
+    if asked.entrypoints is not None:
+        every_entrypoint(asked.entrypoints, asked.seed)
         return
-    if sys.argv[1:2] == ["--again"]:
-        again(sys.argv[2])
+    if asked.again:
+        again(asked.again)
         return
-    if sys.argv[1:]:
-        for name in sys.argv[1:]:
+    if asked.models:
+        for name in asked.models:
             print(row(name, *check(name)))
         return
     parts = [__doc__.split("\n\n")[1]]
@@ -103,6 +105,15 @@ def main() -> None:
         parts.append(section(title, names))
         # written after each set, so that an interrupted run keeps what it has
         TABLE.write_text("# Which models have which knobs\n\n" + "\n\n".join(parts) + "\n")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("models", nargs="*", help="print the rows of these alone")
+    parser.add_argument("--again", metavar="SOURCE", help="replace one table of the sets")
+    parser.add_argument("--entrypoints", type=float, metavar="SECONDS", help="of timm, a sample")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample's order")
+    return parser.parse_args()
 
 
 def sets() -> dict[str, list[str]]:
@@ -124,10 +135,11 @@ def again(source: str) -> None:
     TABLE.write_text("\n\n## ".join(parts) + "\n")
 
 
-def every_entrypoint(seconds: float) -> None:
+def every_entrypoint(seconds: float, seed: int) -> None:
     """As many of timm's models as there is time for, in random order: some stand for all."""
     names = [f"timm:{name}" for name in timm.list_models()]
-    random.Random(0).shuffle(names)
+    random.Random(seed).shuffle(names)
+    command = f"--entrypoints {seconds:g} --seed {seed}"
     deadline, rows, results = time.monotonic() + seconds, [], []
     for name in names:
         if time.monotonic() > deadline:
@@ -139,17 +151,30 @@ def every_entrypoint(seconds: float) -> None:
             print(rows[-1], flush=True)
         if len(results) % 20 == 0:
             print(summary(results), flush=True)
-            write_entrypoints(results, rows, len(names))
-    write_entrypoints(results, rows, len(names))
+            write_entrypoints(results, rows, len(names), command)
+    write_entrypoints(results, rows, len(names), command)
 
 
-def write_entrypoints(results: list[dict[str, str]], rows: list[str], total: int) -> None:
+def write_entrypoints(
+    results: list[dict[str, str]], rows: list[str], total: int, command: str
+) -> None:
     text = (
-        f"# Knobs of timm's registered models\n\n{len(results)} of {total} models, drawn at "
-        "random; see [knobs-coverage.md](knobs-coverage.md) for what is tried.\n\n"
-        f"{summary(results)}\n\nThose that are not ok in all three:\n\n{HEAD}\n"
+        f"# Knobs of timm's registered models\n\n{len(results)} of {total} models, drawn at random "
+        f"(`benchmarks/{Path(__file__).name} {command}`); see\n"
+        "[knobs-coverage.md](knobs-coverage.md) for what is tried.\n\n"
+        f"{summary(results)} {of_all(len(results) - len(rows), len(results))}\n\n"
     )
-    TABLE.with_name("knobs-coverage-entrypoints.md").write_text(text + "\n".join(rows) + "\n")
+    failing = "\n".join(["Those that are not ok in all three:\n", HEAD, *rows])
+    text += failing if rows else "None of them lacks an axis."
+    TABLE.with_name("knobs-coverage-entrypoints.md").write_text(text + "\n")
+
+
+def of_all(good: int, total: int) -> str:
+    """What a sample says of all: the lower end of a one-sided 95 % interval (Wilson, 1927)."""
+    share, z = good / total, 1.645
+    spread = z * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    least = (share + z**2 / (2 * total) - spread) / (1 + z**2 / total)
+    return f"Of all models, all three are then ok for at least {least:.1%} (95 % confidence)."
 
 
 def summary(results: list[dict[str, str]]) -> str:
@@ -190,15 +215,19 @@ def check(name: str) -> tuple[float, dict[str, str]]:
         knobs = find_knobs(name, resolved, model_inputs(reference, resolved, (), 1))
         seconds = time.process_time() - started
         return seconds, {axis: check_axis(knobs, axis) for axis in FACTORS}
-    except Exception as error:  # any model may fail in any way; the table says how
+    except (Exception, OutOfTimeError) as error:  # any model may fail; the table says how
         why = f"**failed**: {type(error).__name__}: {str(error)[:120]}"
         return time.process_time() - started, dict.fromkeys(FACTORS, why)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
+class OutOfTimeError(BaseException):
+    """Passes through what tries variants and takes any exception for the answer of one."""
+
+
 def _give_up(*_: object) -> None:
-    raise TimeoutError(f"more than {SECONDS_PER_MODEL} s")
+    raise OutOfTimeError(f"more than {SECONDS_PER_MODEL} s of processor time")
 
 
 def check_axis(knobs: Knobs, axis: str) -> str:

@@ -15,15 +15,13 @@ from ..models.scaled import find_constants
 from ..records import Axis
 from ._effects import Effect, find_effects
 from ._groups import Arguments, Group, find_groups
-from ._layers import LAYERS
+from ._layers import LAYERS, outputs_of
 from ._moved import MovedChannels
 from ._names import is_dependent
 from ._probe import Prober, scaled_by
 from ._resolution import grid_axis
-from ._width import width_axis
+from ._width import ENOUGH, width_axis
 
-# with this share of the channels of its layers moved, a width is not looked for in the code
-_ENOUGH = 0.9
 # a call that anyone can paste is given up only for so much more
 _MIN_RISE = 0.05
 _HOW = (
@@ -51,17 +49,18 @@ def with_constants(
     width, resolution = axes["width"], axes["resolution"]
     moved = MovedChannels(probe, module)
     share = _share(moved, probe, effects, width)
-    if 0 < share < _ENOUGH:
+    if 0 < share < ENOUGH:
         # this takes longer, and mostly shows that nothing is amiss
         moved.leave_out_positions(resolution)
         share = _share(moved, probe, effects, width)
-    if share >= _ENOUGH and resolution.status == "ok":
+    if share >= ENOUGH and resolution.status == "ok":
         return probe, axes
     wider = _with_numbers_in_code(probe)
     if wider is None:
         return probe, axes
     found: Axes = {}
-    if share < _ENOUGH and (better := _wider(moved, wider, effects, share)) is not None:
+    outputs = outputs_of(module)
+    if share < ENOUGH and (better := _wider(moved, wider, effects, share, outputs)) is not None:
         found["width"] = better
     if resolution.status != "ok":
         besides = found.get("width", width).arguments
@@ -103,15 +102,21 @@ def _with_those_turned(probe: Prober, wider: Prober, found: Axes) -> Prober:
 
 
 def _wider(
-    moved: MovedChannels, probe: Prober, effects: Sequence[Effect], share: float
+    moved: MovedChannels,
+    probe: Prober,
+    effects: Sequence[Effect],
+    share: float,
+    outputs: int | None,
 ) -> Axis | None:
     """The width with numbers in the code; None if they do not move a larger part of channels."""
     coded = {n: group for n, group in probe.groups.items() if group.paths[0][0] == CONSTANTS}
     added = find_effects(dataclasses.replace(probe, groups=coded), of_depth=False)
     # kernels and grids are in the code too, and have no name that tells
     added = [e for e in added if e.axis == "width" and all(i < 2 for _, i in e.elasticity)]
-    axis = width_axis(probe, [*effects, *added], None)[0] if added else None
-    if axis is None or not any(name in coded for name in axis.arguments):
+    if not added:
+        return None
+    axis, _ = width_axis(probe, [*effects, *added], None, outputs=outputs)
+    if not any(name in coded for name in axis.arguments):
         return None
     groups = _completed(moved, probe, [probe.groups[n] for n in axis.arguments], [*effects, *added])
     groups += [group for group in coded.values() if _is_of_their_size(group, groups)]

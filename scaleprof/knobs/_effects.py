@@ -84,7 +84,8 @@ def _could_be_repeats(group: Group) -> bool:
 def _could_be_channels(probe: Prober, group: Group) -> bool:
     data = probe.inputs[0].shape[1] if probe.inputs and len(probe.inputs[0].shape) > 1 else 0
     # groups of one channel are depthwise, and stay so; a small number may be the input's channels
-    depthwise = "group" in group.name and set(group.values) == {1}
+    ones = all(value == 1 and isinstance(value, int) for value in group.values)
+    depthwise = ones and ("group" in group.name or len(group.values) > 1)
     of_the_data = group.values == (data,) and data < _MIN_OWN_CHANNELS
     return group.kind == "values" and not depthwise and not of_the_data
 

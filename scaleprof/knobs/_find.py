@@ -7,7 +7,8 @@ weights too, and are not width.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -23,18 +24,21 @@ from ._declared import declared_arguments, declared_axes
 from ._depth import depth_axis
 from ._effects import Effect, find_effects
 from ._groups import Arguments, find_groups
+from ._inner import with_inner_defaults
 from ._knobs import Knobs
-from ._layers import blocks_axis, layers_axis
+from ._layers import blocks_axis, layers_axis, outputs_of
 from ._names import is_dependent
 from ._probe import Built, Prober, cast, shapes_of
 from ._resolution import INPUT, resolution_axis
 from ._resolve import resolve_factors
 from ._sizes import kernel_axis, patch_axis
 from ._ways import WIDTH_STEPS, is_channels, stepped_widths
-from ._width import width_axis
+from ._width import ENOUGH, width_axis
 
 # factors next to one, at which channels that divide by nothing in particular show it
 _BESIDES = (0.8, 1.3)
+# a width further from the factor than this, as a log, is none at that factor
+_NEAR = math.log(1.2)
 # what no constructor can use; one that builds the same model with it does not look at it
 _NONSENSE = "no value at all"
 
@@ -67,11 +71,35 @@ def find_knobs(
         probe = _declared_call(probe, module, resolved.declared)
         return _knobs(model, probe, declared_axes(probe, resolved.declared))
     probe, effects, why = _best_call(probe, module)
-    probe, axes = with_constants(probe, module, effects, _axes(probe, module, effects, why))
+    width, share = width_axis(probe, effects, why, outputs=outputs_of(module))
+    layers = layers_axis(probe, module, above=ENOUGH) if share < ENOUGH else None
+    axes = _axes(probe, module, effects, why, layers or width)
+    probe, axes = with_constants(probe, module, effects, axes)
+    if share < ENOUGH and axes["width"] is width:
+        axes["width"] = layers_axis(probe, module, above=share) or width
     knobs = _knobs(model, probe, axes)
-    knobs = _tried(knobs, "width", (0.5, 0.75), lambda: layers_axis(probe, module))
-    knobs = _with_step(knobs, probe)
-    return _tried(knobs, "depth", (0.5,), lambda: blocks_axis(probe, module))
+    others = _other_widths(knobs, width, lambda: layers or layers_axis(probe, module))
+    knobs = _with_step(_tried(knobs, "width", (0.5, 0.75), others), probe)
+    return _tried(knobs, "depth", (0.5,), _other_depths(knobs, probe, module))
+
+
+def _other_widths(knobs: Knobs, width: Axis, layers: Callable[[], Axis | None]) -> Iterator[Knobs]:
+    """Other knobs for the width: the arguments, what divides them turned along, and all layers."""
+    if width.status != "none":
+        by_arguments = _with_axis(knobs, "width", width)
+        if width != knobs.axes["width"]:
+            yield by_arguments
+        arguments = with_inner_defaults(knobs.arguments)
+        if arguments != knobs.arguments:
+            yield replace(by_arguments, arguments=arguments)
+    if (found := layers()) is not None and found != knobs.axes["width"]:
+        yield _with_axis(knobs, "width", found)
+
+
+def _other_depths(knobs: Knobs, probe: Prober, module: nn.Module) -> Iterator[Knobs]:
+    found = blocks_axis(probe, module)
+    if found is not None and found != knobs.axes["depth"]:
+        yield _with_axis(knobs, "depth", found)
 
 
 def _knobs(model: str, probe: Prober, axes: dict[str, Axis]) -> Knobs:
@@ -87,11 +115,8 @@ def _knobs(model: str, probe: Prober, axes: dict[str, Axis]) -> Knobs:
 
 
 def _axes(
-    probe: Prober, module: nn.Module, effects: Sequence[Effect], why: str | None
+    probe: Prober, module: nn.Module, effects: Sequence[Effect], why: str | None, width: Axis
 ) -> dict[str, Axis]:
-    width, whole = width_axis(probe, effects, why)
-    if not whole:
-        width = layers_axis(probe, module) or width
     depth = depth_axis(probe, effects, why)
     if depth.status == "none":
         depth = blocks_axis(probe, module) or depth
@@ -122,21 +147,17 @@ def _declared_call(probe: Prober, module: nn.Module, declared: Declaration) -> P
     return named
 
 
-def _tried(
-    knobs: Knobs, axis: str, factors: Sequence[float], other: Callable[[], Axis | None]
-) -> Knobs:
-    """Turn a knob down as recipes will; where that fails, take the other one if it is better."""
-    failed = _failed(knobs, axis, factors)
+def _tried(knobs: Knobs, axis: str, factors: Sequence[float], others: Iterable[Knobs]) -> Knobs:
+    """Turn a knob down as recipes will; where that fails, take others that do better."""
+    failed, left = _failed(knobs, axis, factors), iter(others)
+    while failed and (other := next(left, None)) is not None:
+        if len(fewer := _failed(other, axis, factors)) < len(failed):
+            knobs, failed = other, fewer
     if not failed:
         return knobs
-    found = other()
-    if found is not None and found.base.keys() != knobs.axes[axis].base.keys():
-        instead = _with_axis(knobs, axis, found)
-        if len(_failed(instead, axis, factors)) < len(failed):
-            return instead
     at = ", ".join(f"×{factor:g}" for factor in failed)
-    limited = replace(knobs.axes[axis], status="partial", reason=f"nothing builds and runs at {at}")
-    return _with_axis(knobs, axis, limited)
+    reason = f"nothing near {at} builds and runs"
+    return _with_axis(knobs, axis, replace(knobs.axes[axis], status="partial", reason=reason))
 
 
 def _with_step(knobs: Knobs, probe: Prober) -> Knobs:
@@ -159,15 +180,15 @@ def _failed(knobs: Knobs, axis: str, factors: Sequence[float]) -> list[float]:
 
 
 def _resolves(knobs: Knobs, axis: str, factor: float) -> bool:
+    """Tell whether there is a variant at a factor; of width, one near it."""
+    width, depth = (factor if axis == name else 1.0 for name in ("width", "depth"))
     try:
-        resolve_factors(
-            knobs,
-            width=factor if axis == "width" else 1.0,
-            depth=factor if axis == "depth" else 1.0,
-        )
+        variant = resolve_factors(knobs, width=width, depth=depth)
     except RecipeError:
         return False
-    return True
+    # stages of one block cannot shrink; channels can
+    off = abs(math.log(variant.recipe.achieved[axis] / factor))
+    return axis != "width" or (off < _NEAR and variant.cost.macs < knobs.cost.macs)
 
 
 def _with_axis(knobs: Knobs, name: str, axis: Axis) -> Knobs:

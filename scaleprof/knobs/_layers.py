@@ -13,8 +13,9 @@ from ..models import ConstructorCall, build_module, deeper_call, wider_call
 from ..models.scaled import block_rows
 from ..records import Axis
 from ._groups import Group
-from ._probe import Prober, cast
+from ._probe import Built, Prober, cast, shapes_of
 from ._same_shape import blocks_of_same_shape
+from ._shares import share_on_target
 
 LAYERS = "width of all layers"
 """Name of the group: all channel counts of a model, as one factor. No argument is called so."""
@@ -57,9 +58,15 @@ def _with_wider_layers(
     return wider_call(call, factor, inputs=base["inputs"], outputs=base["outputs"])
 
 
-def layers_axis(probe: Prober, module: nn.Module) -> Axis | None:
-    """Return the width axis of a model whose layers can be intercepted; None if they cannot."""
-    outputs = _outputs(module)
+def layers_axis(probe: Prober, module: nn.Module, *, above: float = 0.0) -> Axis | None:
+    """Return the width axis of a model whose layers can be intercepted; None if they cannot.
+
+    Args:
+        probe: Of the base.
+        module: The base.
+        above: Share of the channel sizes of which more must move.
+    """
+    outputs = outputs_of(module)
     if outputs is None or not probe.inputs or len(probe.inputs[0].shape) < 4:
         return None
     base: dict[str, Any] = {
@@ -67,8 +74,11 @@ def layers_axis(probe: Prober, module: nn.Module) -> Axis | None:
         "inputs": probe.inputs[0].shape[1],
         "outputs": outputs,
     }
-    exponents = _exponents(probe, lambda factor: _with_wider_layers(probe.call, base, factor))
-    if exponents is None or min(exponents) < _MIN_EXPONENT:
+    built = _built(probe, lambda factor: _with_wider_layers(probe.call, base, factor))
+    if built is None or min(exponents := _exponents(probe, built)) < _MIN_EXPONENT:
+        return None
+    fixed = (base["inputs"], outputs)
+    if share_on_target(probe.base.shapes, built[0].shapes, _FACTORS[0], fixed=fixed) <= above:
         return None
     return Axis(
         status="ok",
@@ -96,9 +106,10 @@ def blocks_axis(probe: Prober, module: nn.Module) -> Axis | None:
 
 
 def _depth_exponent(probe: Prober, blocks: Sequence[str] | None) -> float | None:
-    exponents = _exponents(probe, lambda factor: deeper_call(probe.call, factor, blocks))
-    if exponents is None:
+    built = _built(probe, lambda factor: deeper_call(probe.call, factor, blocks))
+    if built is None:
         return None
+    exponents = _exponents(probe, built)
     # halving rows of two or three leaves one or two blocks of each: it is not held to the power,
     # and rows of one stay as they are
     fewest = -1e-9 if blocks is not None else 1e-9
@@ -119,20 +130,24 @@ def _blocks_axis(base: dict[str, Any], exponent: float) -> Axis:
     )
 
 
-def _outputs(module: nn.Module) -> int | None:
+def outputs_of(module: nn.Module) -> int | None:
     """Size of the last layer's output: the classes, in a classifier."""
     layers = [m for m in module.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
     return int(layers[-1].weight.shape[0]) if layers else None
 
 
-def _exponents(probe: Prober, call_at: Callable[[float], ConstructorCall]) -> list[float] | None:
-    """Powers with which FLOPs grow at each factor; None if one of them does not build or run."""
-    exponents = []
+def _built(probe: Prober, call_at: Callable[[float], ConstructorCall]) -> list[Built] | None:
+    """What is built at each factor; None if one of them does not build or run."""
+    found = []
     for factor in _FACTORS:
         try:
             module = cast(build_module(call_at(factor), meta=True), probe.dtype)
-            cost = count_module(module, probe.inputs)
+            found.append(Built(shapes_of(module), count_module(module, probe.inputs)))
         except Exception:  # channel counts in the code of a forward pass may not fit
             return None
-        exponents.append(probe.exponent_of(cost, factor))
-    return exponents
+    return found
+
+
+def _exponents(probe: Prober, found: Sequence[Built]) -> list[float]:
+    """Powers with which FLOPs grow at each factor."""
+    return [probe.exponent(built, f) for built, f in zip(found, _FACTORS, strict=True)]

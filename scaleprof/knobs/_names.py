@@ -10,8 +10,8 @@ _NOT_WIDTH = {
     r"class|vocab|position|pos_emb|_pos_|^in_ch|^in_dim|input_dim|token|seq|quer(y|ies)|bucket"
     r"|num_embed|mel_bins|num_channels|num_labels": "fixed by data or task",
     # sizes of images and of what slides over them
-    r"img|image|input_size|pretrain|resolution|feat_size|spatial|patch(?!_embeds?_)|kernel|window|stride|grid"
-    r"|dilat|padding|pool|downscale|down_?sampl|halo": "spatial",
+    r"img|image|input_size|pretrain|resolution|feat_size|spatial|sr_ratio|patch(?!_embeds?_)|kernel|window|stride|grid"
+    r"|dilat|padding|block_size|pool|downscale|down_?sampl|halo": "spatial",
     # how channels are divided, not how many there are
     r"(?<!dim_)heads?(?=$|[\[#])|group(?!_size|_width)|cardinality|radix|reps|splits?$"
     r"|divisor|round_limit": "divides channels",

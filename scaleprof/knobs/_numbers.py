@@ -53,7 +53,7 @@ def scale_widths(
         if isinstance(number, float) or number <= 0:
             return number * factor if number > 0 else number
         if number <= MAX_MULTIPLIER:
-            return _whole_if_it_is(number * factor)
+            return whole_if_it_is(number * factor)
         return _rounded(number * factor, min(step, _power_of_two_below(number)), rounding)
 
     return map_numbers(scaled, value)
@@ -68,7 +68,7 @@ def _rounded(wanted: float, step: int, rounding: Rounding) -> int:
     return max(way(wanted / step), 1) * step
 
 
-def _whole_if_it_is(number: float) -> Number:
+def whole_if_it_is(number: float) -> Number:
     return int(number) if number.is_integer() else number
 
 

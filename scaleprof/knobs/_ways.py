@@ -13,7 +13,7 @@ from ..scaling import round_to_step
 from ._groups import Group, Number
 from ._knobs import Knobs
 from ._names import may_divide
-from ._numbers import MAX_MULTIPLIER, Rounding, scale_widths
+from ._numbers import MAX_MULTIPLIER, Rounding, scale_widths, whole_if_it_is
 
 Values = Mapping[str, Sequence[Number]]
 Way = Callable[[float], Values]
@@ -26,6 +26,8 @@ _UNITS = (8, 4, 2)
 _UNIFORM_DENOMINATORS = (32, 24, 16, 12, 8, 6, 4, 3, 2, 1)
 # a fraction further from the factor than this, as a log, is another variant and no rounding
 _MAX_ROUNDING = 0.25
+# channels that do not divide by a number divide by a half or a quarter of it, more often
+_FINER = (2, 4)
 # widths are looked for at factors so far apart, as a log: no two roundings of channels are nearer
 _FINENESS = 0.004
 
@@ -41,7 +43,7 @@ def ways_to_round(knobs: Knobs) -> Iterator[Way]:
     step = knobs.axes["width"].step
     if all(group.kind == "layers" for group in groups):
         # one factor of all counts in the code of a model: only fractions of them fit together
-        yield from (partial(_uniform, groups, d) for d in _UNIFORM_DENOMINATORS)
+        yield from (partial(_uniform, groups, d, []) for d in _UNIFORM_DENOMINATORS)
         return
     heads = [g for g in knobs.groups.values() if _is_heads(g) and g not in groups]
     by_itself = [partial(stepped_widths, groups, s) for s in _steps(step or WIDTH_STEPS[0])]
@@ -54,6 +56,9 @@ def ways_to_round(knobs: Knobs) -> Iterator[Way]:
     if step is None:
         yield from together
         yield from by_itself
+        if heads:
+            kept = (partial(_in_units, groups, [], _UNITS[0]), by_itself[0])
+            yield from (partial(_with_finer, way, heads, n) for n in _FINER for way in kept)
     else:
         yield from by_itself[1:]
         yield from together
@@ -62,7 +67,7 @@ def ways_to_round(knobs: Knobs) -> Iterator[Way]:
         yield partial(stepped_widths, groups, step or WIDTH_STEPS[0], rounding=rounding)
     for along in _along(heads):
         for denominator in _UNIFORM_DENOMINATORS:
-            yield partial(_uniform, [*groups, *along], denominator)
+            yield partial(_uniform, groups, denominator, along)
 
 
 def _steps(step: int) -> Iterator[int]:
@@ -101,8 +106,21 @@ def is_channels(group: Group) -> bool:
 
 
 def _with_heads(groups: Sequence[Group], heads: Group, factor: float) -> Values:
-    along = [max(round(value * factor), 1) for value in heads.values]
+    along = _heads_times(heads, factor)
     return {**stepped_widths(groups, WIDTH_STEPS[0], factor), heads.name: along}
+
+
+def _heads_times(heads: Group, factor: float | Fraction) -> list[Number]:
+    """Heads or groups times a factor; where there is one only, nothing is divided and it stays."""
+    return [max(round(value * factor), 1) if value > 1 else value for value in heads.values]
+
+
+def _with_finer(way: Way, heads: Sequence[Group], finer: int, factor: float) -> Values:
+    """Channels rounded in a way, and a fraction of what divides them, whatever the factor."""
+    if any(value % finer for group in heads for value in group.values if value > 1):
+        return {}
+    share = Fraction(1, finer)
+    return {**way(factor), **{group.name: _heads_times(group, share) for group in heads}}
 
 
 def _in_units(groups: Sequence[Group], heads: Sequence[Group], step: int, factor: float) -> Values:
@@ -110,8 +128,14 @@ def _in_units(groups: Sequence[Group], heads: Sequence[Group], step: int, factor
 
     Stages that double go on doubling, and widths that are multiples of a group's stay so.
     """
-    along = {group.name: _in_units_of(group.values, 1, factor) for group in heads}
+    along = {group.name: _heads_in_units(group, factor) for group in heads}
     return {**{group.name: _in_units_of(group.values, step, factor) for group in groups}, **along}
+
+
+def _heads_in_units(heads: Group, factor: float) -> list[Number]:
+    several = math.gcd(*(int(value) for value in heads.values if value > 1))
+    new = max(round(several * factor), 1)
+    return [value // several * new if value > 1 else value for value in heads.values]
 
 
 def _in_units_of(values: Sequence[Number], step: int, factor: float) -> list[Number]:
@@ -123,17 +147,28 @@ def _in_units_of(values: Sequence[Number], step: int, factor: float) -> list[Num
     return [value // unit * new for value in whole]
 
 
-def _uniform(groups: Sequence[Group], denominator: int, factor: float) -> Values:
+def _uniform(
+    groups: Sequence[Group], denominator: int, heads: Sequence[Group], factor: float
+) -> Values:
     share = Fraction(max(round(factor * denominator), 1), denominator)
     if abs(math.log(share / factor)) > _MAX_ROUNDING:
         return {}
-    return {group.name: [_times(value, share) for value in group.values] for group in groups}
+    widths = {group.name: _group_times(group, share) for group in groups}
+    return {**widths, **{group.name: _heads_times(group, share) for group in heads}}
+
+
+def _group_times(group: Group, share: Fraction) -> list[Number]:
+    """Whole numbers stay whole, but for a single small one, which is a multiplier."""
+    if len(group.values) == 1 and 0 < group.values[0] <= MAX_MULTIPLIER:
+        return [whole_if_it_is(float(group.values[0] * share))]
+    return [_times(value, share) for value in group.values]
 
 
 def _is_heads(group: Group) -> bool:
-    """Tell counts and sizes of heads and groups, between which channels are divided."""
-    whole = all(isinstance(value, int) and value > 1 for value in group.values)
-    return group.kind == "values" and whole and may_divide(group.name)
+    """Tell counts and sizes of heads and groups: they may have to be scaled to stay legal."""
+    whole = all(isinstance(value, int) and value > 0 for value in group.values)
+    several = whole and max(group.values) > 1
+    return group.kind == "values" and several and may_divide(group.name)
 
 
 def _times(value: Number, share: Fraction) -> Number:

@@ -1,12 +1,13 @@
 """The groups that together turn a model's width: each channel axis once, none twice."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ..records import Axis
 from ._effects import Effect
 from ._groups import Group
 from ._names import is_dependent, may_be_width
-from ._probe import Built, Prober, Shapes, scaled_by
+from ._probe import Built, Prober, scaled_by
+from ._shares import share_on_target
 
 Size = tuple[str, int]
 
@@ -16,10 +17,8 @@ _MIN_EXPONENT = 1.0
 # share of the sizes that move at all which a further argument must add to be turned along: a head's
 # own width is three or four of some hundred sizes
 _MIN_NEW_SHARE = 0.005
-# with this share of all channel sizes moved, other choices of arguments are not looked for
-_ENOUGH = 0.9
-# with less, widening all layers is preferred where that works
-_MOST = 0.75
+# with this share of all channel sizes moved, other choices are not looked for
+ENOUGH = 0.9
 # a size pushed above the factor costs more than one left behind: it squares, and hides an alias
 _OVERSHOOT_PENALTY = 2.0
 # models round their channels themselves
@@ -28,28 +27,31 @@ _TOLERANCE = 0.1
 _MIN_CHANNELS = 8
 
 
-def width_axis(probe: Prober, effects: Sequence[Effect], why: str | None) -> tuple[Axis, bool]:
+def width_axis(
+    probe: Prober, effects: Sequence[Effect], why: str | None, *, outputs: int | None
+) -> tuple[Axis, float]:
     """Choose the width knob, and check that it builds and runs.
-
-    Returns:
-        The axis, and whether it moves most channel sizes by the factor.
 
     Args:
         probe: Of the base.
         effects: What single groups do.
         why: Why arguments cannot be set at all, if so.
+        outputs: Size of the model's output.
+
+    Returns:
+        The axis, and the share of the channel counts that it moves by the factor.
     """
     widths = [effect for effect in effects if effect.axis == "width"]
-    best, reached, total = None, 0, _channel_sizes(probe.base.shapes)
+    fixed = (probe.inputs[0].shape[1] if probe.inputs else None, outputs)
+    best, most = None, 0.0
     for chosen in _choices(probe, widths):
-        if not chosen or (axis := _checked(probe, chosen)) is None:
+        if not chosen or (found := _checked(probe, chosen, fixed)) is None:
             continue
-        if (moved := _on_target(probe, chosen)) > reached or best is None:
-            best, reached = axis, moved
-        if reached >= _ENOUGH * total:
+        if best is None or found[1] > most:
+            best, most = found
+        if most >= ENOUGH:
             break
-    best = best or Axis(status="none", reason=why or _reason(probe, widths))
-    return best, reached >= _MOST * total
+    return best or Axis(status="none", reason=why or _reason(probe, widths)), most
 
 
 def _choices(probe: Prober, widths: Sequence[Effect]) -> Iterable[list[Group]]:
@@ -64,16 +66,14 @@ def _choices(probe: Prober, widths: Sequence[Effect]) -> Iterable[list[Group]]:
         yield _together(probe)
 
 
-def _channel_sizes(shapes: Shapes) -> int:
-    """Number of sizes that are channels: not kernels, not the few of inputs and gates."""
-    return sum(size >= _MIN_CHANNELS for shape in shapes.values() for size in shape[:2])
-
-
 def _has_channels(widths: Sequence[Effect]) -> bool:
     return any(not is_dependent(effect.group.name) for effect in widths)
 
 
-def _checked(probe: Prober, chosen: Sequence[Group]) -> Axis | None:
+def _checked(
+    probe: Prober, chosen: Sequence[Group], fixed: Collection[int | None]
+) -> tuple[Axis, float] | None:
+    """The axis of these groups, and the share of channel counts that they move by the factor."""
     factor = 2.0
     built = _double(probe, chosen)
     if built is None:
@@ -81,13 +81,14 @@ def _checked(probe: Prober, chosen: Sequence[Group]) -> Axis | None:
         built = _double(probe, chosen, factor)
     if built is None or probe.exponent(built, factor) < _MIN_EXPONENT:
         return None
-    return Axis(
+    axis = Axis(
         status="ok",
         arguments=tuple(group.name for group in chosen),
         base={group.name: group.base for group in chosen},
         how="effect of doubling",
         flops_exponent=probe.exponent(built, factor),
     )
+    return axis, share_on_target(probe.base.shapes, built.shapes, factor, fixed=fixed)
 
 
 def _double(probe: Prober, groups: Sequence[Group], factor: float = 2.0) -> Built | None:

@@ -9,6 +9,7 @@ stand in a row of equals are repeated after it ran. Recipes that scale a network
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -119,10 +120,14 @@ def _wider(
     def init(self: nn.Module, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs).arguments
         groups, channels = bound.get("groups", 1), bound.get("in_channels")
+        each = bound.get("num_channels") == bound.get("num_groups")
         for name in names:
             bound[name] = _scaled_shape(bound[name], name, scaled)
         if groups > 1:
             bound["groups"] = _groups_alike(channels // groups, groups, bound)
+        if "num_groups" in bound:
+            count = bound["num_channels"]
+            bound["num_groups"] = count if each else _groups_that_fit(bound["num_groups"], count)
         del bound["self"]
         original(self, **bound)
 
@@ -137,6 +142,12 @@ def _groups_alike(width: int, groups: int, bound: Mapping[str, Any]) -> int:
     fitting, rest = divmod(bound["in_channels"], width)
     many = groups > width
     return fitting if many and not rest and not bound["out_channels"] % fitting else groups
+
+
+def _groups_that_fit(groups: int, channels: int) -> int:
+    """The number of groups of a norm, or the nearest by ratio that divides its channels."""
+    divisors = [n for n in range(1, channels + 1) if channels % n == 0]
+    return min(divisors, key=lambda n: abs(math.log(n / groups)))
 
 
 def _scaled_shape(count: Any, name: str, scaled: Callable[[int, str], int]) -> Any:

@@ -471,3 +471,128 @@ class FailsWhenWide(nn.Module):
             eaten = []
             while True:
                 eaten.append(bytearray(b"x" * 2**24))
+
+
+class GroupNormed(nn.Module):
+    """Norms of 32 groups, which is in no argument, and one of as many groups as channels."""
+
+    def __init__(self, width=32):
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, padding=1)
+        self.each = nn.GroupNorm(width, width)
+        self.wider = nn.Conv2d(width, 2 * width, 3, padding=1)
+        self.norm = nn.GroupNorm(32, 2 * width)
+        self.last = nn.Conv2d(2 * width, width, 3, padding=1)
+        self.whole = nn.GroupNorm(1, width)
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x):
+        x = self.norm(self.wider(self.each(self.stem(x))))
+        return self.head(self.whole(self.last(x)).mean((2, 3)))
+
+
+class LateDepthwise(nn.Module):
+    """Stages of one group, and one of as many groups as it has channels."""
+
+    def __init__(self, widths=(64, 128), groups=(1, 128)):
+        super().__init__()
+        layers, channels = [], 3
+        for width, count in zip(widths, groups, strict=True):
+            layers += [nn.Conv2d(channels, width, 1)]
+            layers += [nn.Conv2d(width, width, 3, padding=1, groups=count)]
+            channels = width
+        self.layers = nn.Sequential(*layers, nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Divided(nn.Module):
+    """Rounds its channels down to multiples of 8, and needs multiples of the size of a group."""
+
+    def __init__(self, width_factor=1.0, group_size=16):
+        super().__init__()
+        layers, channels = [], 3
+        for base in (48, 80):
+            width = 8 * int(base * width_factor / 8)
+            if width % group_size:
+                raise ValueError("channels must divide by the size of a group")
+            layers += [nn.Conv2d(channels, width, 3, padding=1)]
+            layers += [nn.GroupNorm(width // group_size, width), Residual(width)]
+            channels = width
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class PerGroup(nn.GroupNorm):
+    """A norm that is told its channels, and has its number of groups by default."""
+
+    def __init__(self, channels, groups=16):
+        super().__init__(groups, channels)
+        if channels % groups:
+            raise ValueError("channels must divide by the groups")
+        # no layer of torch tells that they are channels
+        self.gain = nn.Parameter(torch.ones(channels, 1, 1))
+
+
+class InnerDefaults(nn.Module):
+    """Takes the class of its norm as an argument."""
+
+    def __init__(self, width=64, norm_layer=PerGroup, blocks=2):
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, padding=1)
+        self.blocks = nn.Sequential(*(Residual(width) for _ in range(blocks)))
+        self.narrow, self.norm = nn.Conv2d(width, width // 4, 1), norm_layer(width // 4)
+
+    def forward(self, x):
+        x = self.narrow(self.blocks(self.stem(x)))
+        return self.norm(x) * self.norm.gain
+
+
+class MostlyWide(nn.Module):
+    """Its argument widens four sizes in five; a reshape may need those of the others."""
+
+    def __init__(self, width=32, flat=False):
+        super().__init__()
+        inner = [nn.Conv2d(width, width, 1) for _ in range(12)]
+        self.stem = nn.Conv2d(3, 32, 3, padding=1)
+        self.inner = nn.Sequential(nn.Conv2d(32, width, 1), *inner)
+        self.outer, self.after = nn.Conv2d(width, 32, 3, padding=1), nn.Conv2d(32, 32, 1)
+        self.head, self.flat = nn.Linear(32, 10), flat
+
+    def forward(self, x):
+        x = self.after(self.outer(self.inner(self.stem(x))))
+        x = x.reshape(x.shape[0], 32, -1) if self.flat else x.flatten(2)
+        return self.head(x.mean(2))
+
+
+class SizesOfGroups(nn.Module):
+    """Is told how many channels a group of each stage has: one."""
+
+    def __init__(self, widths=(32, 64), gs=(1, 1)):
+        super().__init__()
+        layers, channels = [], 3
+        for width, size in zip(widths, gs, strict=True):
+            layers += [nn.Conv2d(channels, width, 1)]
+            layers += [nn.Conv2d(width, width, 3, padding=1, groups=width // size)]
+            channels = width
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Stepped(nn.Module):
+    """Takes widths in steps of 64 from 64 on, and raw weights, which only its argument widens."""
+
+    def __init__(self, width=64):
+        super().__init__()
+        width = max(64 * round(width / 64), 64)
+        self.stem = nn.Conv2d(3, width, 3, padding=1)
+        self.gain = nn.Parameter(torch.ones(width, 1, 1))
+        self.last = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x):
+        return self.last(self.stem(x) * self.gain)
