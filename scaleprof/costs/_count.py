@@ -11,6 +11,7 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 
+from ..models import no_collection
 from ..records import WORK_KINDS, Cost, Coverage, InputSpec, ModuleCost, OperatorCost, Work
 from ._counter import CostCounter, Tally
 
@@ -42,18 +43,28 @@ def count_module(
         (20, 30, 60, 10)
     """
     counter = CostCounter()
-    paths = dict(module.named_modules(remove_duplicate=False))
+    paths: dict[str, nn.Module] = {}
+    _add_paths(paths, module, "")
     weights = _weights(paths)
-    with _evaluating(paths.values()), torch.inference_mode():
+    with no_collection(), _evaluating(paths.values()), torch.inference_mode():
         shapes = _shapes(weights)
         args, kwargs = meta_inputs(inputs)
-        counter.live.hold([*shapes.values(), *args, *kwargs.values()])
+        counter.live.keep(shapes.values())
+        counter.live.hold([*args, *kwargs.values()])
         with _attributing(counter, paths, active=module_depth is not None), counter:
             if all(tensor.is_meta for tensor in weights.values()):
                 module(*args, **kwargs)
             else:
                 torch.func.functional_call(module, shapes, args, kwargs)
     return _summarise(weights, inputs, counter, _module_costs(paths, counter, module_depth))
+
+
+def _add_paths(paths: dict[str, nn.Module], module: nn.Module, path: str) -> None:
+    """All modules by path, as `nn.Module.named_modules` has them, in a quarter of its time."""
+    paths[path] = module
+    for name, child in module._modules.items():
+        if child is not None:
+            _add_paths(paths, child, f"{path}.{name}" if path else name)
 
 
 def meta_inputs(inputs: Sequence[InputSpec]) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
@@ -89,13 +100,20 @@ def _shapes(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 @contextmanager
 def _evaluating(modules: Iterable[nn.Module]) -> Iterator[None]:
     was_training = [child for child in modules if child.training]
-    for child in was_training:
-        child.training = False
+    _set_training(was_training, to=False)
     try:
         yield
     finally:
-        for child in was_training:
-            child.training = True
+        _set_training(was_training, to=True)
+
+
+def _set_training(modules: Iterable[nn.Module], *, to: bool) -> None:
+    for child in modules:
+        # where it is a plain attribute, past the search of modules for what it may be
+        if "training" in child.__dict__:
+            child.__dict__["training"] = to
+        else:
+            child.training = to
 
 
 @contextmanager
