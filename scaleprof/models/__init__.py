@@ -14,6 +14,7 @@ from ._constructors import replaced_constructors as replaced_constructors
 from ._declared import Declaration as Declaration
 from ._declared import declarations_text as declarations_text
 from ._declared import declare as declare
+from ._garbage import no_collection as no_collection
 from ._imports import import_target as import_target
 from ._imports import is_installed_file as is_installed_file
 from ._imports import own_sources as own_sources

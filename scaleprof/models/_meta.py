@@ -7,6 +7,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._device import DeviceContext, _device_constructors
+
+from ._garbage import no_collection
+from ._same_layers import layers_from_templates
 
 Built = TypeVar("Built")
 
@@ -22,20 +26,32 @@ _INITIALISERS = frozenset(
     [getattr(Tensor, name) for name in _IN_PLACE]
     + [getattr(torch.nn.init, name) for name in _IN_INIT]
 )
+_MAKERS = frozenset(_device_constructors())
 
 
 def _fits(tensor: Tensor, values: Sequence[Any]) -> bool:
     """Tell whether tensors among the values have sizes that can be put into a tensor."""
-    return all(
-        n in (1, m)
-        for value in values
-        if isinstance(value, Tensor) and value.dim() <= tensor.dim()
-        for n, m in zip(reversed(value.shape), reversed(tensor.shape), strict=False)
-    )
+    for value in values:
+        if isinstance(value, Tensor) and value.dim() <= tensor.dim():
+            sizes = zip(reversed(value.shape), reversed(tensor.shape), strict=False)
+            if any(n not in (1, m) for n, m in sizes):
+                return False
+    return True
 
 
-class _SkipInitialisation(TorchFunctionMode):
-    """Make in-place initialisers of tensors without data do nothing; they take half the time."""
+class _OnMeta(DeviceContext):
+    """Put what constructors make on the meta device, and make initialisers there do nothing.
+
+    Initialisers take half the time. It is one mode with the device's, since torch calls each mode
+    for every operator.
+    """
+
+    # as `with torch.device("meta")`: on top of other modes
+    __enter__ = TorchFunctionMode.__enter__
+    __exit__ = TorchFunctionMode.__exit__
+
+    def __init__(self) -> None:
+        super().__init__("meta")
 
     def __torch_function__(
         self,
@@ -49,13 +65,15 @@ class _SkipInitialisation(TorchFunctionMode):
             tensor = args[0] if args else (kwargs or {}).get("tensor")
             if isinstance(tensor, Tensor) and tensor.is_meta and _fits(tensor, args[1:]):
                 return tensor
-        return func(*args, **(kwargs or {}))
+        elif func in _MAKERS:
+            return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]
+        return func(*args, **kwargs) if kwargs else func(*args)
 
 
 @contextmanager
 def on_meta() -> Iterator[None]:
     """Let constructors make tensors that have shapes but no data."""
-    with torch.device("meta"), _SkipInitialisation():
+    with _OnMeta(), layers_from_templates():
         yield
 
 
@@ -69,7 +87,7 @@ def build_on_meta(constructor: Callable[[], Built]) -> Built:
         Exception: What the constructor raises on the CPU.
     """
     try:
-        with on_meta():
+        with no_collection(), on_meta():
             return constructor()
     except (NotImplementedError, RuntimeError) as error:
         if "meta" not in str(error).lower():
