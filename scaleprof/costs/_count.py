@@ -11,6 +11,7 @@ from torch.nn.modules.module import (
     register_module_forward_pre_hook,
 )
 
+from ..models import no_collection
 from ..records import WORK_KINDS, Cost, Coverage, InputSpec, ModuleCost, OperatorCost, Work
 from ._counter import CostCounter, Tally
 
@@ -44,10 +45,11 @@ def count_module(
     counter = CostCounter()
     paths = dict(module.named_modules(remove_duplicate=False))
     weights = _weights(paths)
-    with _evaluating(paths.values()), torch.inference_mode():
+    with no_collection(), _evaluating(paths.values()), torch.inference_mode():
         shapes = _shapes(weights)
         args, kwargs = meta_inputs(inputs)
-        counter.live.hold([*shapes.values(), *args, *kwargs.values()])
+        counter.live.keep(shapes.values())
+        counter.live.hold([*args, *kwargs.values()])
         with _attributing(counter, paths, active=module_depth is not None), counter:
             if all(tensor.is_meta for tensor in weights.values()):
                 module(*args, **kwargs)
@@ -89,13 +91,20 @@ def _shapes(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 @contextmanager
 def _evaluating(modules: Iterable[nn.Module]) -> Iterator[None]:
     was_training = [child for child in modules if child.training]
-    for child in was_training:
-        child.training = False
+    _set_training(was_training, to=False)
     try:
         yield
     finally:
-        for child in was_training:
-            child.training = True
+        _set_training(was_training, to=True)
+
+
+def _set_training(modules: Iterable[nn.Module], *, to: bool) -> None:
+    for child in modules:
+        # where it is a plain attribute, past the search of modules for what it may be
+        if "training" in child.__dict__:
+            child.__dict__["training"] = to
+        else:
+            child.training = to
 
 
 @contextmanager

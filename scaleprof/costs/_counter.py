@@ -21,6 +21,7 @@ from torch.utils.flop_counter import flop_registry
 from ..records import WorkKind
 from . import _ledger
 from ._direct import DIRECT, PRODUCTS, Direct
+from ._known import Known, KnownCalls, call_key, make, output_of
 from ._work import work_of
 
 _VALUES = (
@@ -29,6 +30,8 @@ _VALUES = (
     torch.ops.aten._local_scalar_dense.default,
 )
 """Operators that ask a tensor for its one value."""
+
+_KNOWN = KnownCalls()
 
 # of tests that are taken as true; a loop that waits for one to fail never ends
 _MAX_TESTS = 10_000
@@ -65,7 +68,16 @@ class LiveBytes:
 
     now: int = 0
     peak: int = 0
-    _alive: dict[int, weakref.ref[Any]] = field(default_factory=dict)
+    _alive: dict[int, weakref.ref[Any] | None] = field(default_factory=dict)
+
+    def keep(self, tensors: Iterable[Tensor]) -> None:
+        """Count the storages of these tensors, which somebody holds as long as this, each once."""
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            if storage._cdata not in self._alive:
+                self._alive[storage._cdata] = None
+                self.now += storage.nbytes()
+        self.peak = max(self.peak, self.now)
 
     def hold(self, tensors: Iterable[Tensor]) -> None:
         """Count the storages of these tensors from now on, each once."""
@@ -95,18 +107,31 @@ class Graph:
     """
 
     _calls: dict[Any, int] = field(default_factory=dict)
+    _texts: list[str] = field(default_factory=list)
     _order: list[int] = field(default_factory=list)
 
-    def add(self, func: OpOverload, args: Iterable[Any], tensors: Iterable[Tensor]) -> None:
+    def number(self, known: Known) -> int:
+        """Return the number of a call, by which it can be added."""
+        number = self._calls.setdefault(known.call, len(self._calls))
+        if number == len(self._texts):
+            self._texts.append(known.text)
+        return number
+
+    def add(self, number: int) -> None:
         """Add one call."""
-        plain = tuple([_hashable(value) for value in args if not isinstance(value, Tensor)])
-        call = (func, plain, tuple([(x.shape, x.dtype) for x in tensors]))
-        self._order.append(self._calls.setdefault(call, len(self._calls)))
+        self._order.append(number)
 
     def digest(self) -> str:
         """Return 16 hexadecimal digits that change when any call does."""
-        text = repr([[(str(func), *rest) for func, *rest in self._calls], self._order])
+        text = f"[[{', '.join(self._texts)}], {self._order!r}]"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _graph_call(
+    func: OpOverload, args: Iterable[Any], tensors: Iterable[Tensor]
+) -> tuple[Any, ...]:
+    plain = tuple([_hashable(value) for value in args if not isinstance(value, Tensor)])
+    return (func, plain, tuple([(x.shape, x.dtype) for x in tensors]))
 
 
 def _hashable(value: Any) -> Any:
@@ -138,7 +163,14 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.graph = Graph()
         self.work: Counter[tuple[WorkKind, int, int, int, int, int]] = Counter()
         self.taken_as_true = 0
-        self._known: dict[OpOverload, tuple[_ledger.Kind, Tally | None]] = {}
+        self._kinds: dict[OpOverload, tuple[_ledger.Kind, Tally | None]] = {}
+        self._here: dict[tuple[Any, ...], tuple[Known, Tally, int]] = {}
+        _KNOWN.forget_if(tuple(flop_registry.items()))
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Let torch not wrap every call, since nothing is compiled here."""
+        return False
 
     def __torch_dispatch__(
         self,
@@ -156,26 +188,60 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     "it loops until values of tensors change, which meta has none of"
                 )
             return True
+        key = call_key(func, args, kwargs)
+        if key is not None and (here := self._find(func, key)) is not None:
+            output = here[0].output
+            if type(output) is tuple:
+                out = make(output)
+            else:
+                out = args[0] if output == "first" else func(*args, **kwargs)
+            self._add(*here, outputs=_outputs(out))
+            return out
+        return self._count(func, args, kwargs, key)
+
+    def _find(self, func: OpOverload, key: tuple[Any, ...]) -> tuple[Known, Tally, int] | None:
+        """Return a call that was counted before, with where this pass counts it."""
+        here = self._here.get(key)
+        if here is None and (known := _KNOWN.find(key)) is not None:
+            here = self._here[key] = self._place(func, known)
+        return here
+
+    def _place(self, func: OpOverload, known: Known) -> tuple[Known, Tally, int]:
+        number = self.graph.number(known)
+        tally = self._look_up(func)[1]
+        assert tally is not None, "a composite operator is never recorded"
+        return known, tally, number
+
+    def _count(
+        self,
+        func: OpOverload,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        key: tuple[Any, ...] | None,
+    ) -> Any:
+        """Run one operator, add its cost, and remember it if it may be remembered."""
         direct = DIRECT.get(func)
-        if direct is not None:
-            got = direct(*args, **kwargs)
-            if got is not None:
-                self._record(func, args, kwargs, got)
-                return got.output
-        kind, _ = self._look_up(func)
-        if kind == "composite":
-            with self:
-                return func.decompose(*args, **kwargs)
-        out = func(*args, **kwargs)
-        cost = _registered_cost(func, args, kwargs, out) if kind == "counted" else (0, 0)
-        self._record(func, args, kwargs, Direct(out, *cost))
-        return out
+        got = direct(*args, **kwargs) if direct is not None else None
+        if got is None:
+            kind, _ = self._look_up(func)
+            if kind == "composite":
+                with self:
+                    return func.decompose(*args, **kwargs)
+            out = func(*args, **kwargs)
+            cost = _registered_cost(func, args, kwargs, out) if kind == "counted" else (0, 0)
+            got = Direct(out, *cost)
+            direct = None
+        known = _known(func, args, kwargs, got, asked=direct is None)
+        if key is not None:
+            _KNOWN.add(key, known)
+        self._add(*self._place(func, known), outputs=_outputs(got.output))
+        return got.output
 
     def _look_up(self, func: OpOverload) -> tuple[_ledger.Kind, Tally | None]:
-        known = self._known.get(func)
-        if known is None:
-            known = self._known[func] = self._classify(func)
-        return known
+        found = self._kinds.get(func)
+        if found is None:
+            found = self._kinds[func] = self._classify(func)
+        return found
 
     def _classify(self, func: OpOverload) -> tuple[_ledger.Kind, Tally | None]:
         direct = func in DIRECT
@@ -189,32 +255,54 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tally = self.operators.setdefault(_ledger.name(func), Tally(kind=tally_kind))
         return kind, tally
 
-    def _record(
-        self,
-        func: OpOverload,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        result: Direct,
-    ) -> None:
-        out, macs, activations = result
-        inputs = [*_tensors(args), *_tensors(kwargs.values())] if kwargs else list(_tensors(args))
-        outputs = [out] if type(out) is Tensor else list(_tensors((out,)))
-        self.graph.add(func, (*args, *kwargs.values()), (*inputs, *outputs))
-        moved = _moves_data(func, inputs, outputs)
-        read = sum(map(_bytes, inputs)) if moved else 0
-        written = sum(map(_bytes, outputs)) if moved else 0
-        itemsize = outputs[0].itemsize if activations else 0
-        products = (activations, activations * itemsize)
-        tally = self._look_up(func)[1]
-        assert tally is not None, "a composite operator is never recorded"
+    def _add(self, known: Known, tally: Tally, number: int, *, outputs: list[Tensor]) -> None:
+        """Add one call."""
+        _, macs, products, read, written, work, _, _ = known
+        self.graph.add(number)
         tally.add(macs, products, read, written)
-        if moved:
-            kind, weights, width, depth = work_of(func, args, kwargs)
-            self.work[kind, macs, read + written - weights, weights, width, depth] += 1
+        if work is not None:
+            self.work[work] += 1
         if self.current_module is not None:
             module = self.module_totals.setdefault(self.current_module, Tally())
             module.add(macs, products, read, written)
         self.live.hold(outputs)
+
+
+def _known(
+    func: OpOverload,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    result: Direct,
+    *,
+    asked: bool,
+) -> Known:
+    """What there is to know about a call, whether or not torch was asked for its output."""
+    out, macs, activations = result
+    inputs = [*_tensors(args), *_tensors(kwargs.values())]
+    outputs = _outputs(out)
+    moved = _moves_data(func, inputs, outputs)
+    read = sum(map(_bytes, inputs)) if moved else 0
+    written = sum(map(_bytes, outputs)) if moved else 0
+    itemsize = outputs[0].itemsize if activations else 0
+    work = None
+    if moved:
+        kind, weights, width, depth = work_of(func, args, kwargs)
+        work = (kind, macs, read + written - weights, weights, width, depth)
+    call = _graph_call(func, (*args, *kwargs.values()), (*inputs, *outputs))
+    return Known(
+        output="first" if not asked and args and out is args[0] else output_of(inputs, out),
+        macs=macs,
+        products=(activations, activations * itemsize),
+        read=read,
+        written=written,
+        work=work,
+        call=call,
+        text=repr((str(func), *call[1:])),
+    )
+
+
+def _outputs(out: Any) -> list[Tensor]:
+    return [out] if type(out) is Tensor else list(_tensors((out,)))
 
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:

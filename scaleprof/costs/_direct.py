@@ -30,7 +30,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Direct | No
     out_features, in_features = weight.shape
     if x.shape[-1] != in_features:
         return None
-    out = x.new_empty((*x.shape[:-1], out_features))
+    out = _new(x, (*x.shape[:-1], out_features))
     elements = out.numel()
     return Direct(out, elements * in_features, elements)
 
@@ -70,6 +70,11 @@ def _per_axis(value: list[int] | int, sizes: torch.Size) -> list[int]:
     return values * len(sizes) if len(values) == 1 else values
 
 
+def _new(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """`Tensor.new_empty`, which takes four times as long on the meta device."""
+    return torch.empty(shape, dtype=x.dtype, device=x.device)
+
+
 def _like_layout(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return a dense output, channels last if the input is, as torch's convolutions do."""
     channels_last = (
@@ -79,7 +84,7 @@ def _like_layout(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     )
     if channels_last:
         return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-    return x.new_empty(shape)
+    return _new(x, shape)
 
 
 def matmul(a: Tensor, b: Tensor) -> Direct | None:
@@ -111,7 +116,7 @@ def attention(
     scores = (*query.shape[:-1], keys)
     if attn_mask is not None and not _expands(attn_mask.shape, scores):
         return None
-    out = query.new_empty((*query.shape[:-1], value_depth))
+    out = _new(query, (*query.shape[:-1], value_depth))
     rows = query.numel() // max(depth, 1)
     return Direct(out, rows * keys * (depth + value_depth), rows * keys + rows * value_depth)
 
@@ -124,8 +129,8 @@ def same_as_input(x: Tensor, *_: Any, **__: Any) -> Direct | None:
 
 
 def _empty_like(x: Tensor) -> Tensor:
-    """`torch.empty_like`, which takes eight times as long on the meta device."""
-    return x.new_empty(x.shape) if x.is_contiguous() else torch.empty_like(x)
+    """`torch.empty_like`, which takes many times as long on the meta device."""
+    return _new(x, x.shape) if x.is_contiguous() else torch.empty_like(x)
 
 
 def softmax(x: Tensor, dim: int, dtype: torch.dtype | None = None) -> Direct | None:
@@ -144,7 +149,7 @@ def concatenation(tensors: Sequence[Tensor], dim: int = 0) -> Direct | None:
         if (x.dim(), x.shape[:at], x.shape[at + 1 :]) != (first.dim(), before, after):
             return None
     along = sum(x.shape[at] for x in tensors)
-    return Direct(first.new_empty((*before, along, *after)), 0, 0)
+    return Direct(_new(first, (*before, along, *after)), 0, 0)
 
 
 def norm(x: Tensor, *_: Any, **__: Any) -> Direct | None:
@@ -194,7 +199,7 @@ def mean(x: Tensor, dim: list[int] | None, keepdim: bool = False, **kwargs: Any)
         return None
     gone = {d % x.dim() for d in dim}
     sizes = [1 if d in gone else n for d, n in enumerate(x.shape) if keepdim or d not in gone]
-    return Direct(x.new_empty(sizes), 0, 0)
+    return Direct(_new(x, sizes), 0, 0)
 
 
 DIRECT: dict[Any, Callable[..., Direct | None]] = {
