@@ -15,7 +15,7 @@ from torch import nn
 
 from ..costs import count_module
 from ..errors import ModelError, RecipeError
-from ..models import ConstructorCall, Declaration, ResolvedModel, build_module
+from ..models import ConstructorCall, Declaration, ResolvedModel, build_module, no_collection
 from ..records import Axis, InputSpec
 from ._capture import capture_arguments, class_call, storable
 from ._constants import with_constants
@@ -39,6 +39,7 @@ _BESIDES = (0.8, 1.3)
 _NONSENSE = "no value at all"
 
 
+@no_collection()
 def find_knobs(
     model: str, resolved: ResolvedModel, inputs: Sequence[InputSpec], *, dtype: str = "float32"
 ) -> Knobs:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ..errors import RecipeError
-from ..models import render, variant_id
+from ..models import no_collection, render, variant_id
 from ..records import Recipe, Variant
 from ..scaling import ScalingFactors, strategy_factors
 from ._attempt import Attempt, Rest, attempt_rest, attempt_width, miss, predicted_compute, rests
@@ -32,6 +32,7 @@ _MAX_ROUNDINGS = 6
 _EQUALLY_NEAR = 0.03
 
 
+@no_collection()
 def resolve_strategy(
     knobs: Knobs, strategy: str, multiplier: float, *, axes: Sequence[str]
 ) -> Variant:
@@ -68,6 +69,7 @@ def resolve_strategy(
     return variant_of(knobs, strategy, multiplier, nominal, best)
 
 
+@no_collection()
 def resolve_factors(
     knobs: Knobs,
     *,

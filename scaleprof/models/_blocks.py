@@ -1,12 +1,12 @@
 """Repeat or remove blocks of a module that has them in a row."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 from torch import nn
 
 from ..scaling import scale_depths
+from ._copies import copy_of
 
 # a block may be a layer, its norm and its activation, side by side in one row
 _MAX_PERIOD = 3
@@ -80,7 +80,7 @@ def _resize(container: nn.Module, run: Run, blocks: int) -> None:
     start, size, old = run
     children = list(container._modules.values())
     last = children[start + (old - 1) * size : start + old * size]
-    added = [deepcopy(child) for _ in range(blocks - old) for child in last]
+    added = [copy_of(child) for _ in range(blocks - old) for child in last]
     kept = children[start : start + min(blocks, old) * size]
     children[start : start + old * size] = [*kept, *added]
     container._modules = {str(i): child for i, child in enumerate(children)}

@@ -1,7 +1,6 @@
 """Repeat or remove named blocks that keep the shape of what passes through them."""
 
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from itertools import groupby
 from typing import Any
 
@@ -9,6 +8,7 @@ from torch import nn
 
 from ..scaling import scale_depths
 from ._blocks import kind_of
+from ._copies import copy_of
 
 BETWEEN = ".."
 """Between the first and the last child of a container that form one block: ``features.8..9``."""
@@ -75,7 +75,7 @@ def _add(module: nn.Module, name: str, copies: int) -> None:
     paths = members(module, name)
     parts = [module.get_submodule(path) for path in paths]
     block = parts[0] if len(parts) == 1 else nn.Sequential(*parts)
-    added = [deepcopy(block) for _ in range(copies)]
+    added = [copy_of(block) for _ in range(copies)]
     module.set_submodule(paths[0], Repeated([*added, parts[0]]))
 
 
