@@ -105,10 +105,12 @@ def _add_parts(parts: list[Any], values: Iterable[Any]) -> bool:
         cls = type(value)
         if cls is Tensor or cls is nn.Parameter:
             dtype, stride = value.dtype, value.stride()
-            # a broadcast tensor has fewer bytes than elements; how many, its storage says
-            if not value.is_meta or 0 in stride or dtype in _COMPLEX:
+            if not value.is_meta or dtype in _COMPLEX:
                 return False
             parts += (value.shape, stride, dtype)
+            # a broadcast tensor has fewer bytes than elements; how many, its storage says
+            if 0 in stride:
+                parts.append(value.untyped_storage().nbytes())
         elif cls in _PLAIN:
             # 2 and 2.0 are equal, and give tensors of other types
             parts += (cls, value)

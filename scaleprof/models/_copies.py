@@ -1,11 +1,13 @@
 """Copies of modules, as `copy.deepcopy` makes them, in a fraction of its time."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from copy import deepcopy
 from functools import cache
 from typing import Any, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module | None)
 
@@ -19,8 +21,8 @@ _OTHERS = ("__deepcopy__", "__getnewargs__", "__getnewargs_ex__", "__slots__")
 def copy_of(module: M) -> M:
     """Return a deep copy of a module: weights that are shared inside it are shared inside the copy.
 
-    Attributes of modules, and the dictionaries and lists among them, are copied here; all else, and
-    modules that are copied in their own way, by `copy.deepcopy`.
+    Attributes of modules, containers among them, and weights without data are copied here; all
+    else, and modules that are copied in their own way, by `copy.deepcopy`.
     """
     copied: M = _copy(module, {})
     return copied
@@ -28,22 +30,37 @@ def copy_of(module: M) -> M:
 
 def _copy(value: Any, memo: dict[int, Any]) -> Any:
     cls: Any = type(value)
-    if cls in _ATOMS or (cls is tuple and all(type(item) in _ATOMS for item in value)):
+    if cls in _ATOMS or (cls is tuple and _are_atoms(value)):
         return value
     if (known := memo.get(id(value))) is not None:
         return known
+    new: Any
     if cls is dict or cls is OrderedDict:
         memo[id(value)] = new = cls()
         new.update({_copy(key, memo): _copy(item, memo) for key, item in value.items()})
     elif cls is list:
-        memo[id(value)] = new = []
+        memo[id(value)] = new = cls()
         new.extend(_copy(item, memo) for item in value)
+    elif cls is set and _are_atoms(value):
+        memo[id(value)] = new = value.copy()
+    elif cls is nn.Parameter and value.is_meta and value.is_contiguous():
+        memo[id(value)] = new = _parameter_like(value)
     elif isinstance(value, nn.Module) and _is_ordinary(cls):
         memo[id(value)] = new = cls.__new__(cls)
         new.__dict__.update({name: _copy(item, memo) for name, item in value.__dict__.items()})
     else:
         new = deepcopy(value, memo)
     return new
+
+
+def _are_atoms(values: Iterable[Any]) -> bool:
+    return all(type(item) in _ATOMS for item in values)
+
+
+def _parameter_like(value: nn.Parameter) -> nn.Parameter:
+    with torch._C.DisableTorchFunction():
+        data = torch.empty(value.shape, dtype=value.dtype, device="meta")
+        return Tensor._make_subclass(nn.Parameter, data, value.requires_grad)
 
 
 @cache

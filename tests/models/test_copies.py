@@ -30,6 +30,19 @@ class Careful(nn.Linear):
         return Careful(1, 1)
 
 
+def test_a_copy_without_data_has_the_same_shapes_and_types():
+    with torch.device("meta"):
+        net = nn.Sequential(nn.Conv2d(3, 4, 3, dtype=torch.float16), nn.BatchNorm2d(4))
+    net[0].bias.requires_grad_(requires_grad=False)
+    net[0].weight.data = net[0].weight.data.to(memory_format=torch.channels_last)
+    copy, expected = copy_of(net), deepcopy(net)
+    assert copy[0].weight.stride() == expected[0].weight.stride()
+    for a, b in zip(copy.parameters(), expected.parameters(), strict=True):
+        assert (a.shape, a.dtype, a.device) == (b.shape, b.dtype, b.device)
+        assert a.requires_grad is b.requires_grad
+        assert type(a) is type(b)
+
+
 def test_a_copy_has_the_values_and_the_sharing_of_the_original():
     net = Net()
     copy, expected = copy_of(net), deepcopy(net)
