@@ -289,8 +289,11 @@ def _known(
         kind, weights, width, depth = work_of(func, args, kwargs)
         work = (kind, macs, read + written - weights, weights, width, depth)
     call = _graph_call(func, (*args, *kwargs.values()), (*inputs, *outputs))
+    # such as `add_`, which changes values alone; others may change the shape of their argument
+    alone = not asked or torch.Tag.pointwise in func.tags
+    first = alone and bool(args) and out is args[0]
     return Known(
-        output="first" if not asked and args and out is args[0] else output_of(inputs, out),
+        output="first" if first else output_of(inputs, out),
         macs=macs,
         products=(activations, activations * itemsize),
         read=read,
