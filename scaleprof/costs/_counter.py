@@ -167,11 +167,6 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._here: dict[tuple[Any, ...], tuple[Known, Tally, int]] = {}
         _KNOWN.forget_if(tuple(flop_registry.items()))
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Let torch not wrap every call, since nothing is compiled here."""
-        return False
-
     def __torch_dispatch__(
         self,
         func: OpOverload,

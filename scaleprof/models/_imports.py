@@ -3,9 +3,11 @@
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 import sysconfig
 from collections.abc import Container, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +87,15 @@ def _metadata(distribution: str) -> Iterator[str]:
 
 def is_installed_file(file: Path) -> bool:
     """Tell whether a file belongs to Python or to an installed distribution."""
+    return str(file).startswith(_installed_folders())
+
+
+@cache
+def _installed_folders() -> tuple[str, ...]:
+    """Folders of Python and of installed distributions, each with a slash behind it."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     folders = {Path(sysconfig.get_path(name)).resolve() for name in names}
-    return any(file.is_relative_to(folder) for folder in folders)
+    return tuple(f"{folder}{os.sep}" for folder in sorted(folders))
 
 
 def _modules() -> Iterator[tuple[str, Path]]:

@@ -350,3 +350,8 @@ def test_outputs_have_the_shape_and_layout_that_torch_gives_them(operation, shap
     count(Probe(), *shape)
     want = operation(torch.randn(shape))
     assert seen == [(want.shape, want.dtype, want.stride())]
+
+
+def test_a_compiled_model_counts_as_the_model():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 5))
+    assert count(torch.compile(model), 1, 3, 8, 8) == count(model, 1, 3, 8, 8)
