@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..scaling import ScalingFactors
 from ._attempt import (
@@ -120,10 +120,10 @@ def _along_one_axis(knobs: Knobs, axis: str, factors: ScalingFactors) -> Iterato
     target, nominal = factors.flops_multiplier, getattr(factors, axis)
     exponent = max(knobs.axes[axis].flops_exponent or 1.0, MIN_EXPONENT)
     factor, built = nominal, list[float]()
+    tried: dict[str, bool] = {}
     for _ in range(MAX_CORRECTIONS):
-        tried = rests(knobs, dataclasses.replace(factors, **{axis: factor}), takes_up=False)
-        found = (attempt_rest(knobs, rest, {}, width=1.0) for rest in tried)
-        attempt = next(filter(None, found), None)
+        around = dataclasses.replace(factors, **{axis: factor})
+        attempt = _first_new(knobs, rests(knobs, around, takes_up=False), tried)
         if attempt is None or attempt.achieved[axis] in built:
             return
         yield attempt
@@ -131,6 +131,25 @@ def _along_one_axis(knobs: Knobs, axis: str, factors: ScalingFactors) -> Iterato
         off = target * knobs.cost.macs / max(attempt.cost.macs, 1)
         factor = attempt.achieved[axis] * off ** (1 / exponent)
         factor = _clamp(factor, nominal, MAX_ALONE)
+
+
+def _first_new(knobs: Knobs, candidates: Iterable[Rest], tried: dict[str, bool]) -> Attempt | None:
+    """The first rounding that builds; None if it did so before.
+
+    Args:
+        knobs: The model's knobs.
+        candidates: Roundings, the nearest first.
+        tried: Those that were tried, and whether they built; more are added.
+    """
+    for rest in candidates:
+        if str(rest) not in tried:
+            attempt = attempt_rest(knobs, rest, {}, width=1.0)
+            tried[str(rest)] = attempt is not None
+            if attempt is not None:
+                return attempt
+        elif tried[str(rest)]:
+            return None
+    return None
 
 
 def _strays(rest: Rest, factors: ScalingFactors) -> bool:
