@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleprof.errors import RecipeError
-from scaleprof.knobs import base_variant, find_knobs, resolve_factors, resolve_strategy
+from scaleprof.knobs import (
+    _search,
+    base_variant,
+    find_knobs,
+    resolve_factors,
+    resolve_strategy,
+)
 from scaleprof.knobs._numbers import is_numbers, mean_ratio, scale_widths
 from scaleprof.models import ConstructorCall as Call
 from scaleprof.models import (
@@ -63,6 +69,22 @@ def test_a_transformer_needs_its_image_size_turned_with_the_input(vit):
 def test_a_users_own_net_is_scaled_by_its_arguments(net):
     assert net.axes["width"].arguments == ("width",)
     assert net.axes["depth"].arguments == ("depths",)
+
+
+@pytest.mark.parametrize("strategy", ["d", "r"])
+def test_no_rounding_of_one_axis_is_built_twice_for_a_recipe(vit, strategy, monkeypatch):
+    attempt, tried = _search.attempt_rest, []
+
+    def noted(knobs, rest, widths, *, width):
+        tried.append(rest)
+        return attempt(knobs, rest, widths, width=width)
+
+    monkeypatch.setattr(_search, "attempt_rest", noted)
+    for multiplier in (0.7, 2.0):
+        tried.clear()
+        resolve_strategy(vit, strategy, multiplier, axes=AXES)
+        assert tried
+        assert all(rest not in tried[:i] for i, rest in enumerate(tried))
 
 
 def test_many_groups_keep_their_width_and_few_their_number():
