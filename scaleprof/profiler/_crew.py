@@ -69,7 +69,11 @@ class Crew:
         self._spawned = WorkerServer(preload=["torch", *libraries, *measuring], spawn=True)
         self._deadline = deadline
         self._cache = cache or Cache()
-        self._on_cpu = device == "cpu" or (device == "auto" and not has_nvidia_gpu())
+        self._type = (device or "cpu").partition(":")[0]
+        if self._type == "auto":
+            self._type = "cuda" if has_nvidia_gpu() else "cpu"
+        # whether CUDA starts in a fork of a server that never touched it; None until it is tried
+        self._forks: bool | None = None
 
     def __enter__(self) -> "Crew":
         return self
@@ -83,9 +87,9 @@ class Crew:
         self._forked.start()
 
     def uses(self, device_type: str) -> None:
-        """Say which type of device was found: workers fork for a CPU, else they are spawned."""
-        self._on_cpu = device_type == "cpu"
-        if self._on_cpu:
+        """Say which type of device was found."""
+        self._type = device_type
+        if device_type == "cpu":
             # one that waits for a job may still be importing, which would disturb what is measured
             self._spawned.close()
 
@@ -127,11 +131,25 @@ class Crew:
         return outcome
 
     def measure(self, job: str, request: object, reply: type[Reply]) -> Done[Reply] | Failure:
-        """Run a job that touches the device and return how it ended."""
-        server = self._forked if self._on_cpu else self._spawned
-        least = 0 if self._on_cpu else _LEAST_ON_ACCELERATOR
+        """Run a job that touches the device and return how it ended.
+
+        Workers fork for a CPU and are spawned for accelerators, whose drivers do not survive a
+        fork. CUDA may start in a fork of a process that never touched it: the first job shows
+        whether it does here, and is spawned if not.
+        """
+        least = 0 if self._type == "cpu" else _LEAST_ON_ACCELERATOR
         limits = self._limits(MEASURE_LIMITS_S, least_memory=least)
-        return server.run(job, request, reply, limits=limits)
+        if self._type == "cpu":
+            return self._forked.run(job, request, reply, limits=limits)
+        if self._type == "cuda" and self._forks is not False:
+            outcome = self._forked.run(job, request, reply, limits=limits)
+            if self._forks or isinstance(outcome, Done):
+                self._forks = True
+                return outcome
+        outcome = self._spawned.run(job, request, reply, limits=limits)
+        if isinstance(outcome, Done):
+            self._forks = False
+        return outcome
 
     def _limits(self, seconds: float, *, least_memory: int = 0) -> Limits:
         left = max(self._deadline - time.monotonic(), MIN_LIMIT_S)

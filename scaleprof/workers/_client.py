@@ -31,8 +31,15 @@ _BOOT = (
     "from scaleprof.workers._server import serve; "
     "serve(int(fd), once=once == 'once', preload=preload.split(',') if preload else [])"
 )
-# no model library may reach for the network: weights are never needed
-_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+_ENVIRONMENT = {
+    # no model library may reach for the network: weights are never needed
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    # a library that asks whether there is a GPU while it is imported asks NVML: CUDA, once asked,
+    # works in no fork
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+}
 
 
 class WorkerServer:
@@ -71,7 +78,7 @@ class WorkerServer:
             [sys.executable, "-P", "-c", _BOOT, str(theirs.fileno()), once, preload, *path],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            env=os.environ | _OFFLINE,
+            env=os.environ | _ENVIRONMENT,
             start_new_session=True,
         )
         theirs.close()

@@ -9,11 +9,20 @@ pytest.importorskip("msgspec")
 pytest.importorskip("psutil")
 pytest.importorskip("pynvml")
 
-from scaleprof.jobs import DeviceRequest, MeasureReply, MeasureRequest, ModulesRequest
+from scaleprof.devices import DeviceState
+from scaleprof.jobs import (
+    DEVICE,
+    MEASURE,
+    DeviceRequest,
+    MeasureReply,
+    MeasureRequest,
+    ModulesRequest,
+)
 from scaleprof.jobs._devices import inspect_device
 from scaleprof.jobs._measure import describe, measure_variant
 from scaleprof.jobs._modules import time_modules
 from scaleprof.models import ConstructorCall
+from scaleprof.profiler._crew import Crew
 from scaleprof.records import InputSpec
 from scaleprof.timing import StoppingRule, measure
 from scaleprof.timing.timers import AcceleratorTimer
@@ -129,3 +138,12 @@ def test_what_ends_badly_on_the_gpu_is_an_outcome_and_the_next_job_runs(spawned,
 def net():
     module, _, name = NET.target.partition(":")
     return getattr(sys.modules[module], name)()
+
+
+def test_workers_fork_from_a_server_that_imports_model_libraries_and_touches_no_gpu():
+    with Crew(["timm"], device="cuda:0") as crew:
+        told = crew.measure(DEVICE, DeviceRequest(name="cuda:0"), DeviceState)
+        measured = crew.measure(MEASURE, request(), MeasureReply)
+        assert isinstance(told, Done)
+        assert isinstance(measured, Done)
+        assert crew._forks

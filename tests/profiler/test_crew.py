@@ -1,59 +1,58 @@
-"""Who works where, and within which limits."""
-
-from types import SimpleNamespace
-
-import psutil
 import pytest
 
-from scaleprof.devices import DeviceState
-from scaleprof.jobs import DEVICE, DeviceRequest
 from scaleprof.profiler._crew import Crew
+from scaleprof.workers import Done, Failure
 
-GIB = 2**30
+WORKS = Done(reply=1, elapsed_s=0.0)
+FAILS = Failure(status="raised", reason="CUDA error: initialization error")
 
 
 class Server:
-    """Stands for a server of workers: notes the limits of what it runs, and that it was closed."""
+    """Stands for a worker server: it replays outcomes, the last one for ever."""
 
-    def __init__(self):
-        self.limits, self.closed = [], False
+    def __init__(self, *outcomes):
+        self._outcomes = list(outcomes)
+        self.jobs = 0
 
     def run(self, job, request, reply, *, limits):
-        self.limits.append(limits)
+        self.jobs += 1
+        return self._outcomes.pop(0) if len(self._outcomes) > 1 else self._outcomes[0]
 
     def close(self):
-        self.closed = True
+        pass
 
 
-@pytest.fixture
-def free(monkeypatch):
-    """A machine that has one GiB to spare, as one that is given memory as it asks for it says."""
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=GIB))
+def measured(device, forked, spawned, times=3):
+    crew = Crew([], device=device)
+    crew._forked, crew._spawned = forked, spawned
+    return [crew.measure("job", None, int) for _ in range(times)]
 
 
-@pytest.mark.usefixtures("free")
-@pytest.mark.parametrize(("device", "limit"), [("cpu", 0.8 * GIB), ("cuda:0", 16 * GIB)])
-def test_a_process_on_an_accelerator_may_use_what_its_libraries_take(device, limit):
-    crew, server = Crew([], device=device), Server()
-    crew._forked = crew._spawned = server
-    crew.measure(DEVICE, DeviceRequest(name=device), DeviceState)
-    assert server.limits[0].memory_bytes == int(limit)
+def test_cuda_forks_where_its_driver_starts_in_a_fork():
+    forked, spawned = Server(WORKS), Server(WORKS)
+    assert measured("cuda:1", forked, spawned) == [WORKS] * 3
+    assert (forked.jobs, spawned.jobs) == (3, 0)
 
 
-def test_who_is_to_measure_the_cpu_is_not_disturbed_by_who_waits():
-    crew, spawned = Crew([], device="cuda:0"), Server()
-    crew._spawned = spawned
-    crew.uses("cuda")
-    assert not spawned.closed
-    crew.uses("cpu")
-    assert spawned.closed
+def test_a_job_that_fails_in_a_fork_of_a_driver_that_works_is_not_run_again():
+    forked, spawned = Server(WORKS, FAILS), Server(WORKS)
+    assert measured("cuda:0", forked, spawned) == [WORKS, FAILS, FAILS]
+    assert spawned.jobs == 0
 
 
-def test_an_interpreter_of_its_own_measures_on_an_accelerator_and_the_next_one_waits():
-    with Crew([], device="cuda:0") as crew:
-        done = crew.measure(DEVICE, DeviceRequest(name="cpu"), DeviceState)
-        assert done.reply.device.type == "cpu"
-        waiting = crew._spawned._process
-        assert waiting.poll() is None
-        assert crew._forked._process is None
-    assert waiting.poll() is not None
+def test_cuda_is_spawned_for_good_where_it_does_not():
+    forked, spawned = Server(FAILS), Server(WORKS)
+    assert measured("cuda:0", forked, spawned) == [WORKS] * 3
+    assert (forked.jobs, spawned.jobs) == (1, 3)
+
+
+def test_what_fails_either_way_says_how_it_failed_in_a_process_of_its_own():
+    mine = Failure(status="raised", reason="there is no such device")
+    assert measured("cuda:7", Server(FAILS), Server(mine), times=1) == [mine]
+
+
+@pytest.mark.parametrize(("device", "forks"), [("cpu", True), ("xpu:0", False), ("mps", False)])
+def test_a_cpu_forks_and_other_accelerators_are_spawned(device, forks):
+    forked, spawned = Server(WORKS), Server(WORKS)
+    measured(device, forked, spawned)
+    assert (forked.jobs, spawned.jobs) == ((3, 0) if forks else (0, 3))
