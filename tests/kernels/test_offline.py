@@ -16,11 +16,14 @@ from scaleprof_kernels._aggregate_backward import plan_aggregate_backward
 from scaleprof_kernels._aggregation_problem import Aggregation
 from scaleprof_kernels._choices import choose
 from scaleprof_kernels._kernels import launches
+from scaleprof_kernels._ls_choices import choose_tail
+from scaleprof_kernels._ls_conv_tail import plan_conv_tail
 from scaleprof_kernels._ls_problem import Tail
 from scaleprof_kernels._ls_tail import plan_tail
 from scaleprof_kernels._model import model
 from scaleprof_kernels._offline import compile_for
 from scaleprof_kernels._problem import Problem
+from scaleprof_kernels._window import blocks
 from scaleprof_kernels.check import OPERATIONS
 
 # shared memory that one program may have, in bytes: CUDA C++ programming guide, table of compute
@@ -197,14 +200,59 @@ def test_aggregation_on_lsnets_maps_is_issued_faster_than_memory_delivers():
         assert backward.issue_s <= given.backward_bytes / given.bytes * backward.memory_s
 
 
+LSNETS_MAPS = [(384, 7), (256, 14), (128, 28)]
+
+
+def lsnets_tail(channels, size, **given):
+    return Tail(batch=256, channels=channels, groups=8, size=(size, size), **given)
+
+
 @pytest.mark.parametrize("capability", [90, 80])
-@pytest.mark.parametrize(("channels", "size"), [(384, 7), (256, 14), (128, 28)])
-def test_the_fused_tail_holds_its_filters_in_registers(channels, size, capability):
-    given = Tail(batch=256, channels=channels, groups=8, size=(size, size))
-    compiled = compile_for(plan_tail(given), capability)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+@pytest.mark.parametrize(("channels", "size"), LSNETS_MAPS)
+def test_the_fused_tail_holds_its_filters_in_registers(channels, size, dtype, capability):
+    given = lsnets_tail(channels, size, dtype=dtype)
+    launch = plan_tail(given)
+    compiled = compile_for(launch, capability)
     assert compiled.spilled_bytes == 0
     # sums that warps exchange, and nothing else
-    assert compiled.shared_bytes <= 256
-    assert not compiled.loop
-    # four positions a thread: a filter of nine taps for eight channels, and both norms
-    assert compiled.instructions["FFMA"] >= 4 * 9 * 8
+    assert compiled.shared_bytes <= 2048
+    # seven rows of a lane: nine taps, less those that lie above and below the map
+    taps = 57 if size == 7 else 63
+    assert taps <= compiled.loop["FFMA"] <= taps + 9
+    # each input once for all rows, and four numbers of the batch norm
+    assert compiled.loop["LDG"] == (21 if size == 7 else 27) + 4
+    assert compiled.loop["STG"] == 7
+
+
+@pytest.mark.parametrize("capability", [90, 80])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("channels", "size"), LSNETS_MAPS[:2])
+def test_the_tail_with_its_convolution_makes_filters_on_tensor_cores(
+    channels, size, dtype, capability
+):
+    given = lsnets_tail(channels, size, dtype=dtype, inner=channels // 2)
+    assert choose_tail(given).variant == "product"
+    launch = plan_conv_tail(given)
+    compiled = compile_for(launch, capability)
+    assert compiled.spilled_bytes == 0
+    assert compiled.shared_bytes <= 48 * 1024
+    # products of 16 by 8 by 16, each done once: by how many the columns of a warp are
+    columns = 8 * launch.constants["LANES"] // 8 // launch.num_warps
+    depth = launch.constants["STEPS"] * launch.constants["DEPTH"] // 16
+    products = blocks(9, launch.constants["TAPS"])
+    assert compiled.instructions["HMMA"] == products * depth * columns
+    assert compiled.loop["FFMA"] >= (57 if size == 7 else 63)
+
+
+def test_tails_on_lsnets_maps_are_issued_faster_than_memory_delivers_what_they_replace():
+    for channels, size in LSNETS_MAPS:
+        given = lsnets_tail(channels, size)
+        limits = model(given, launch := plan_tail(given), compile_for(launch, 90))
+        assert limits.issue_s <= limits.memory_s
+    for channels, size in LSNETS_MAPS[:2]:
+        given = lsnets_tail(channels, size, inner=channels // 2)
+        limits = model(given, launch := plan_conv_tail(given), compile_for(launch, 90))
+        # the goal is 2.5 times faster than the parts
+        unfused_s = given.unfused_bytes / given.bytes * limits.memory_s
+        assert limits.at_best_s <= unfused_s / 2.5

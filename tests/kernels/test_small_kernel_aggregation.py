@@ -273,16 +273,69 @@ def test_sizes_that_no_module_has_are_refused(arguments, message):
         LSConv(arguments.pop("dim"), **arguments)
 
 
-def test_the_fused_tail_is_registered_and_is_the_modules_own():
+@pytest.fixture
+def module():
+    """An LS convolution whose norms are not at their start."""
     torch.manual_seed(0)
     module = LSConv(16).eval()
-    torch.nn.init.uniform_(module.bn.running_var, 0.5, 1.5)
+    for part in (module.lkp.norm.weight, module.lkp.norm.bias, module.bn.running_var):
+        torch.nn.init.uniform_(part, 0.5, 1.5)
+    return module
+
+
+def test_the_fused_tails_are_registered_and_are_the_modules_own(module):
     x = torch.randn(2, 16, 6, 5)
-    norm, bn = module.lkp.norm, module.bn
-    norms = [norm.weight, norm.bias], [bn.weight, bn.bias, bn.running_mean, bn.running_var]
+    lkp, bn = module.lkp, module.bn
+    norms = [lkp.norm.weight, lkp.norm.bias], [bn.weight, bn.bias, bn.running_mean, bn.running_var]
     with torch.no_grad():
-        arguments = (x, module.lkp.raw(x), *norms, norm.eps, bn.eps)
-        torch.testing.assert_close(torch.ops.scaleprof.ls_tail(*arguments), module(x))
-        torch.library.opcheck(torch.ops.scaleprof.ls_tail, arguments)
+        hidden = lkp.hidden(x)
+        convolution = [lkp.cv4.weight.view(2, 9, 8), lkp.cv4.bias]
+        for name, arguments in {
+            "ls_tail": (x, lkp.raw(hidden), *norms, lkp.norm.eps, bn.eps),
+            "ls_conv_tail": (x, hidden, convolution, *norms, lkp.norm.eps, bn.eps),
+        }.items():
+            operator = getattr(torch.ops.scaleprof, name)
+            torch.testing.assert_close(operator(*arguments), module(x))
+            torch.library.opcheck(operator, arguments)
         # what runs on a GPU where no kernel fits
         torch.testing.assert_close(module._inferred(x), module(x))
+
+
+def test_flops_of_the_fused_tails_are_those_of_products_and_sums(module):
+    x = torch.randn(2, 16, 6, 5)
+    norm, bn = module.lkp.norm, module.bn
+    with torch.no_grad():
+        hidden = module.lkp.hidden(x)
+        raw = module.lkp.raw(hidden)
+        with FlopCounterMode(display=False) as from_filters:
+            module.tail(x, raw, norm, bn)
+        with FlopCounterMode(display=False) as from_hidden:
+            filters, bias = module.lkp.cv4.weight.detach(), module.lkp.cv4.bias.detach()
+            module.conv_tail(x, hidden, filters.view(2, 9, 8), bias, norm, bn)
+        with FlopCounterMode(display=False) as product:
+            module.lkp.raw(hidden)
+    assert from_filters.get_total_flops() == 2 * x.numel() * 9
+    want = from_filters.get_total_flops() + product.get_total_flops()
+    assert from_hidden.get_total_flops() == want
+
+
+def test_the_fused_tails_go_through_torchs_compiler(module):
+    x = torch.randn(2, 16, 6, 5)
+    norm, bn, lkp = module.lkp.norm, module.bn, module.lkp
+
+    def both(x):
+        hidden = lkp.hidden(x)
+        whole = module.conv_tail(x, hidden, lkp.cv4.weight.view(2, 9, 8), lkp.cv4.bias, norm, bn)
+        return whole, module.tail(x, lkp.raw(hidden), norm, bn)
+
+    with torch.no_grad():
+        for got in torch.compile(both, fullgraph=True, backend="aot_eager")(x):
+            torch.testing.assert_close(got, module(x))
+
+
+def test_a_tail_on_a_cpu_is_said_to_run_on_torch(module):
+    x = torch.randn(2, 16, 6, 5)
+    hidden = module.lkp.hidden(x)
+    filters = module.lkp.cv4.weight.view(2, 9, 8)
+    assert module.conv_tail.kernel_of(x, hidden, filters) == "torch"
+    assert module.tail.kernel_of(x, module.lkp.raw(hidden)) == "torch"
