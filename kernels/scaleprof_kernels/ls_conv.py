@@ -68,7 +68,7 @@ class SmallKernelAggregation(nn.Module):
     def kernel_of(self, x: Tensor, weight: Tensor) -> str:
         """Return what runs it on such tensors: "triton" or "torch"."""
         clamped = self.border == "clamped"
-        ours = not self.by_torch and x.is_cuda and runs_here(x, weight, clamped, "forward")
+        ours = not self.by_torch and x.is_cuda and runs_here(x, weight, clamped)
         return "triton" if ours else "torch"
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 
 pytest.importorskip("triton")
 
-from scaleprof_kernels._aggregate import can_aggregate, plan_aggregate
+from scaleprof_kernels._aggregate import plan_aggregate
 from scaleprof_kernels._aggregate_backward import plan_aggregate_backward
 from scaleprof_kernels._aggregation_problem import Aggregation
 from scaleprof_kernels._choices import choose
@@ -134,7 +134,6 @@ def test_large_maps_run_on_the_products_of_four_warps():
 
 
 # LSNet's maps, LSNet-S's weight channels, and weights of float32 beside halves, as under autocast
-DIRECTIONS = {plan_aggregate: "forward", plan_aggregate_backward: "backward"}
 AGGREGATIONS = [
     pytest.param(Aggregation(groups=8, **given), plan, id=f"{name}-{plan.__name__}")
     for name, given in {
@@ -151,7 +150,6 @@ AGGREGATIONS = [
         "clamped": {"batch": 32, "channels": 64, "size": (14, 14), "clamped": True},
     }.items()
     for plan in (plan_aggregate, plan_aggregate_backward)
-    if can_aggregate(DIRECTIONS[plan], Aggregation(groups=8, **given))
 ]  # fmt: skip
 
 
@@ -185,6 +183,33 @@ def test_aggregation_multiplies_and_adds_in_one_and_loads_once(given, plan, capa
     elif not given.clamped:
         assert mix["FFMA"] == 2 * rows * side**2 * channels
         assert mix["LDG"] == 2 * (rows + side - 1) * side * channels + rows * side**2
+
+
+@pytest.mark.parametrize("capability", [90, 80])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"kernel_size": 5, "dtype": torch.float16}, id="5"),
+        pytest.param(
+            {"kernel_size": 7, "dtype": torch.bfloat16, "weight_dtype": torch.float32,
+             "channels_last": True}, id="7-autocast-nhwc",
+        ),
+        pytest.param({"kernel_size": 7, "clamped": True}, id="7-clamped"),
+    ],
+)  # fmt: skip
+def test_gradients_of_large_windows_go_row_by_row_and_share_loads(change, capability):
+    given = Aggregation(**{**LARGEST, **change})
+    launch = plan_aggregate_backward(given)
+    compiled = compile_for(launch, capability)
+    mix = compiled.loop
+    assert compiled.spilled_bytes == 0
+    assert compiled.shared_bytes == 0
+    assert mix["FMUL"] == mix["FADD"] == 0
+    rows, span, side = (launch.constants[name] for name in ("ROWS", "SPAN", "SIDE"))
+    # a row of output gradients and one of inputs meet all rows of a lane, and all its channels
+    assert mix["FFMA"] == 8 * rows * (span + side)
+    assert mix["LDG"] == 8 * (span + side) + rows * span
+    assert mix["STG"] == rows * side
 
 
 def test_aggregation_on_lsnets_maps_is_issued_faster_than_memory_delivers():
