@@ -65,8 +65,8 @@ def _work(launch: Launch) -> tuple[float, int]:
     if "filter_blocks" in i:
         return float(launch.grid * c["CHANNELS"]), _product_flops(launch) // c["CHANNELS"]
     if "row_blocks" in i:
-        # all of it is unrolled
-        return 0.0, 0
+        # rows around a lane; small windows are unrolled, and have no loop
+        return float(launch.grid * (c["ROWS"] + c.get("SPAN", c["SIDE"]) - 1)), 0
     if "chunk" in i:
         splits = -(-i["lane_blocks"] * i["t_blocks"] // i["chunk"])
         return launch.grid / splits * i["lane_blocks"] * i["t_blocks"], 0
