@@ -115,7 +115,7 @@ From the hidden image to the output. *Parts*: the 1×1 convolution, group norm, 
 batch norm and sum, each moving its tensors once at 3.0 TB/s. *From the norm*: the convolution
 likewise, then `tail`. *Whole*: `conv tail`. *Chosen* is what runs. **No time here was measured**;
 starting five operators rather than one comes on top of the parts, and registers leave room for 12
-warps of `conv tail` on a multiprocessor at 7×7 and for 8 at 14×14.
+warps of `conv tail` on a multiprocessor at 7×7 and for 16 at 14×14.
 
 {tails}
 """

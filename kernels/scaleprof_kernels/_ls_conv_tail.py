@@ -33,8 +33,10 @@ _FEW_LANES = 8
 _MOST_WARPS = 8
 # steps through the channels of `t` are unrolled
 _DEEPEST = 256
-# channels of `t` in a step, by filter: 32 numbers of `t` that a thread reads at once
-_DEPTH = 4
+# registers of a thread, so that two of the largest programs fit on a multiprocessor
+_REGISTERS = 128
+# channels of `t` in a step: 16 or 32 numbers that a thread reads at once
+_DEPTH, _FEW_LANES_DEPTH = 16, 64
 
 
 @triton.jit
@@ -136,8 +138,11 @@ def can_fuse_convolution(problem: Tail) -> bool:
 def plan_conv_tail(problem: Tail) -> Launch:
     """Return the launch of the kernel."""
     lanes = rows_of(problem).lanes
-    filters = _PRODUCT_ROWS if lanes <= _FEW_LANES else _FEWEST_FILTERS
-    depth = _DEPTH * filters
+    few = lanes <= _FEW_LANES
+    filters = _PRODUCT_ROWS if few else _FEWEST_FILTERS
+    depth = _FEW_LANES_DEPTH if few else _DEPTH
+    # rows to spare take registers to tell
+    even = problem.size[0] % rows_of(problem).rows == 0
     filter_blocks = blocks(problem.weight_channels, filters)
     names = (
         "t_ptr", "f_ptr", "b_ptr", "gamma_ptr", "beta_ptr", "x_ptr", "gain_ptr", "offset_ptr",
@@ -160,6 +165,7 @@ def plan_conv_tail(problem: Tail) -> Launch:
         constants={**constants_of(problem, filters), **own},
         num_warps=filters * lanes // WARP,
         num_stages=1,
+        max_registers=_REGISTERS if even and not few else None,
     )
 
 
