@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ._choices import HALVES
+import torch
+
 from ._ls_conv_tail import can_fuse_convolution
 from ._ls_problem import Tail
 from ._ls_tail import can_fuse
 
+HALVES = (torch.float16, torch.bfloat16)
 TailVariant = Literal["product", "norm", "parts"]
 _ENDLESS = 1 << 62
 
@@ -20,19 +22,18 @@ class TailChoice:
         variant: Where the fused kernel begins: with the product that makes the filters, or with
             their norm; or the parts one after the other.
         origin: "modelled", or the device and versions it was measured with.
-        dtypes: Names of element types.
+        dtypes: Element types.
         pixels: Least and most positions of a map.
     """
 
     variant: TailVariant
     origin: str
-    dtypes: tuple[str, ...] = (*HALVES, "float32")
+    dtypes: tuple[torch.dtype, ...] = (*HALVES, torch.float32)
     pixels: tuple[int, int] = (1, _ENDLESS)
 
     def is_for(self, problem: Tail) -> bool:
         """Return whether the entry is for this problem."""
-        named = str(problem.dtype).removeprefix("torch.") in self.dtypes
-        return named and self.pixels[0] <= problem.pixels <= self.pixels[1]
+        return problem.dtype in self.dtypes and self.pixels[0] <= problem.pixels <= self.pixels[1]
 
 
 # Reasons, entry by entry. None has been measured.

@@ -5,6 +5,15 @@ from dataclasses import dataclass
 import torch
 
 
+def side_of(taps: int) -> int:
+    """Return the taps along a side of a filter, the next odd number if there is no such one."""
+    side = 1
+    # a root would not go through torch's compiler, for which sizes are symbols
+    while side * side < taps:
+        side += 2
+    return side
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
     """What the tail computes on.

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 
 from ._ls_problem import Tail
-from ._window import blocks, power_of_two
+from ._window import blocks
 
 # rows of a lane at most: nine weights of each are in registers
 _MOST_ROWS = 8
@@ -39,8 +39,11 @@ def rows_of(problem: Tail) -> Rows:
     """Return how many rows a lane has, so that the last lane has few to spare."""
     height, width = problem.size
     rows = blocks(height, blocks(height, _MOST_ROWS))
-    lanes = power_of_two(blocks(height, rows) * width)
-    return Rows(rows=rows, lanes=max(lanes, _FEWEST_LANES))
+    lanes = _FEWEST_LANES
+    # torch's compiler, for which sizes may be symbols, can follow it
+    while lanes < blocks(height, rows) * width:
+        lanes *= 2
+    return Rows(rows=rows, lanes=lanes)
 
 
 @triton.jit

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import register_flop_formula
 
-from ._ls_problem import Tail
+from ._ls_problem import Tail, side_of
 from .ls_tail import has_kernels, ls_tail_reference
 
 
@@ -87,7 +87,7 @@ def conv_problem_of(
         channels=channels,
         groups=channels // filters.shape[0],
         size=(height, width),
-        kernel_size=math.isqrt(filters.shape[1]),
+        kernel_size=side_of(filters.shape[1]),
         epsilon=epsilon,
         batch_epsilon=batch_epsilon,
         dtype=x.dtype,

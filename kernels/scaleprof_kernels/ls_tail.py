@@ -28,7 +28,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import register_flop_formula
 
 from ._launch import capability_of
-from ._ls_problem import Tail
+from ._ls_problem import Tail, side_of
 from .small_kernel_aggregation import small_kernel_aggregation_reference
 
 _HAS_TRITON = find_spec("triton") is not None and torch.version.hip is None
@@ -87,7 +87,7 @@ def problem_of(x: Tensor, weight: Tensor, epsilon: float, batch_epsilon: float) 
         channels=channels,
         groups=channels // weight.shape[1],
         size=(height, width),
-        kernel_size=math.isqrt(weight.shape[2]),
+        kernel_size=side_of(weight.shape[2]),
         epsilon=epsilon,
         batch_epsilon=batch_epsilon,
         dtype=x.dtype,

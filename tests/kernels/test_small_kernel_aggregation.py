@@ -339,3 +339,20 @@ def test_a_tail_on_a_cpu_is_said_to_run_on_torch(module):
     filters = module.lkp.cv4.weight.view(2, 9, 8)
     assert module.conv_tail.kernel_of(x, hidden, filters) == "torch"
     assert module.tail.kernel_of(x, module.lkp.raw(hidden)) == "torch"
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_which_tail_runs_is_decided_within_torchs_compiler(dynamic):
+    pytest.importorskip("triton")
+    from scaleprof_kernels._ls_choices import choose_tail
+    from scaleprof_kernels.ls_conv_tail import conv_problem_of
+
+    def decided(x, hidden, filters):
+        variant = choose_tail(conv_problem_of(x, hidden, filters, 0.0, 0.0)).variant
+        return x + ("product", "norm", "parts").index(variant)
+
+    compiled = torch.compile(decided, fullgraph=True, dynamic=dynamic, backend="eager")
+    filters = torch.zeros(2, 9, 8, dtype=torch.float16)
+    for size, want in ((7, 0), (14, 0), (28, 1), (90, 2)):
+        images = [torch.zeros(1, c, size, size, dtype=torch.float16) for c in (16, 8)]
+        assert compiled(*images, filters)[0, 0, 0, 0] == want
