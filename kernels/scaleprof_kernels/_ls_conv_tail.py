@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ._launch import Launch
+from ._launch import Launch, capability_of
 from ._ls_problem import Tail
 from ._ls_rows import WARP, aggregate_rows, normalised, positions, rows_of
 from ._ls_tail import constants_of
@@ -33,8 +33,9 @@ _FEW_LANES = 8
 _MOST_WARPS = 8
 # steps through the channels of `t` are unrolled
 _DEEPEST = 256
-# registers of a thread, so that two of the largest programs fit on a multiprocessor
-_REGISTERS = 128
+# registers of a thread, so that two of the largest programs fit on a multiprocessor, and the first
+# generation of GPUs for which nothing spills then
+_REGISTERS, _FROM = 128, 90
 # channels of `t` in a step: 16 or 32 numbers that a thread reads at once
 _DEPTH, _FEW_LANES_DEPTH = 16, 64
 
@@ -135,14 +136,20 @@ def can_fuse_convolution(problem: Tail) -> bool:
     return half and problem.kernel_size == _SIDE and fits and problem.inner <= _DEEPEST
 
 
-def plan_conv_tail(problem: Tail) -> Launch:
-    """Return the launch of the kernel."""
+def plan_conv_tail(problem: Tail, *, capability: int) -> Launch:
+    """Return the launch of the kernel.
+
+    Args:
+        problem: What the tail computes on.
+        capability: The generation of the GPU, such as 90.
+    """
     lanes = rows_of(problem).lanes
     few = lanes <= _FEW_LANES
     filters = _PRODUCT_ROWS if few else _FEWEST_FILTERS
     depth = _FEW_LANES_DEPTH if few else _DEPTH
     # rows to spare take registers to tell
     even = problem.size[0] % rows_of(problem).rows == 0
+    limited = even and not few and capability >= _FROM
     filter_blocks = blocks(problem.weight_channels, filters)
     names = (
         "t_ptr", "f_ptr", "b_ptr", "gamma_ptr", "beta_ptr", "x_ptr", "gain_ptr", "offset_ptr",
@@ -165,7 +172,7 @@ def plan_conv_tail(problem: Tail) -> Launch:
         constants={**constants_of(problem, filters), **own},
         num_warps=filters * lanes // WARP,
         num_stages=1,
-        max_registers=_REGISTERS if even and not few else None,
+        max_registers=_REGISTERS if limited else None,
     )
 
 
@@ -182,7 +189,7 @@ def fused_conv_tail(
     filters, bias = convolution
     gamma, beta = group_norm
     gain, offset, mean, variance = batch_norm
-    plan_conv_tail(problem).run(
+    plan_conv_tail(problem, capability=capability_of(x.device)).run(
         t_ptr=hidden, f_ptr=filters, b_ptr=bias, gamma_ptr=gamma, beta_ptr=beta, x_ptr=x,
         gain_ptr=gain, offset_ptr=offset, mean_ptr=mean, variance_ptr=variance, y_ptr=y,
     )  # fmt: skip
