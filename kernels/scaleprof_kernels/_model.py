@@ -62,13 +62,24 @@ def _work(launch: Launch) -> tuple[float, int]:
         reduced = c["BLOCK_N"] * c["BLOCK_H"]
         flops = 2 * reduced * c["BLOCK_I"] * c["BLOCK_K"] * c["BLOCK_B"]
         return i["channels"] * i["groups"] * i["steps"], flops
+    if "filter_blocks" in i:
+        return float(launch.grid * c["CHANNELS"]), _product_flops(launch) // c["CHANNELS"]
     if "row_blocks" in i:
-        # all of it is unrolled
-        return 0.0, 0
+        # rows around a lane; small windows are unrolled, and have no loop
+        return float(launch.grid * (c["ROWS"] + c.get("SPAN", c["SIDE"]) - 1)), 0
     if "chunk" in i:
         splits = -(-i["lane_blocks"] * i["t_blocks"] // i["chunk"])
         return launch.grid / splits * i["lane_blocks"] * i["t_blocks"], 0
     return launch.grid * i["taps_u"] * i["tap_blocks"], 0
+
+
+def _product_flops(launch: Launch) -> int:
+    """FLOPs with which a program makes filters, rows and columns to spare included."""
+    c = launch.constants
+    if "TAPS" not in c:
+        return 0
+    rows = -(-9 // c["TAPS"]) * c["TAPS"] * c["FILTERS"]
+    return int(2 * rows * 8 * c["LANES"] * c["STEPS"] * c["DEPTH"])
 
 
 def _turns(launch: Launch, tile: int) -> int:
