@@ -84,8 +84,8 @@ MODELLED = (
 )
 _OTHERWISE = Choice(variant="torch", origin="no kernel of ours runs it")
 _LARGEST_OFFSET = 2**31
-# images whose rows one step of the weight gradient adds up, at most
-_IMAGES_OF_A_STEP = 128
+# images whose offsets one step of the weight gradient holds: 16, and some rows below the last
+_IMAGES_OF_A_STEP = 32
 _in_use: tuple[Choice, ...] = MODELLED
 
 

@@ -11,6 +11,7 @@ from ._launch import Launch
 from ._ls_problem import Tail
 from ._offline import Compiled
 from ._problem import Problem
+from ._strips import DEPTH, products
 
 # NVIDIA H100 SXM data sheet: 132 multiprocessors; 989 TFLOP/s at 4096 FLOPs per clock and
 # multiprocessor is a clock of 1.83 GHz; each multiprocessor issues for four warps per clock
@@ -58,10 +59,11 @@ def _work(launch: Launch) -> tuple[float, int]:
     if "BLOCK_M" in c:
         flops = 2 * c["BLOCK_M"] * c["BLOCK_K"] * c["BLOCK_Q"] * c["BLOCK_R"] * c["BLOCK_B"]
         return i["channels"] * sum(_turns(launch, tile) for tile in range(i["tiles"])), flops
-    if "BLOCK_I" in c:
-        reduced = c["BLOCK_N"] * c["BLOCK_H"]
-        flops = 2 * reduced * c["BLOCK_I"] * c["BLOCK_K"] * c["BLOCK_B"]
-        return i["channels"] * i["groups"] * i["steps"], flops
+    if "DISTANCES" in c:
+        flops = 2 * DEPTH * c["ROWS"] ** 2 * c["BLOCK_K"] * c["BLOCK_B"]
+        return i["channels"] * i["programs"] * i["steps"], flops * products(
+            c["SPAN"], c["DISTANCES"], c["LEAST"], c["MOST"]
+        )
     if "row_blocks" in i:
         # all of it is unrolled
         return 0.0, 0
