@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 
 from ._axes import Axes
+from ._phases import phases_of
 from ._problem import Operation, Problem
 from ._window import window_of
 
@@ -74,12 +75,14 @@ class Choice:
 # 2. a few microseconds of work: starting a kernel decides, and torch starts faster than Triton.
 # 3. a transposed copy in and out costs more than few taps in the order of memory they are in.
 # 4. tensor cores reach the memory floor up to 17 taps, and beat other arithmetic beyond.
-# 5. the direct kernel loads an input once for all outputs of a lane; torch loads it for each.
+# 5. input gradients at a stride are convolutions at stride one, each with every so many taps.
+# 6. the direct kernel loads an input once for all outputs of a lane; torch loads it for each.
 MODELLED = (
     Choice(variant="torch", origin="modelled", taps=(1, 5)),
     Choice(variant="torch", origin="modelled", flops=(0, 20_000_000)),
     Choice(variant="direct", origin="modelled", dtypes=HALVES, taps=(6, 7), channels_last=True),
     Choice(variant="toeplitz", origin="modelled", dtypes=HALVES, plain=True),
+    Choice(variant="toeplitz", origin="modelled", dtypes=HALVES, operations=("input_grad",)),
     Choice(variant="direct", origin="modelled"),
 )
 _OTHERWISE = Choice(variant="torch", origin="no kernel of ours runs it")
@@ -103,10 +106,14 @@ def can_run(variant: Variant, operation: Operation, problem: Problem) -> bool:
         return True
     if not _is_addressable(operation, problem):
         return False
-    if operation == "input_grad":
-        if problem.stride != (1, 1):
-            return False
-        problem = problem.transposed()
+    if operation == "input_grad" and problem.stride != (1, 1):
+        phases = phases_of(problem)
+        return phases is not None and all(_fits(variant, phase.problem) for phase in phases)
+    return _fits(variant, problem.transposed() if operation == "input_grad" else problem)
+
+
+def _fits(variant: Variant, problem: Problem) -> bool:
+    """Whether a kernel can run one convolution."""
     if variant == "toeplitz":
         half = problem.dtype in {torch.float16, torch.bfloat16}
         return half and problem.is_plain and window_of(problem) is not None

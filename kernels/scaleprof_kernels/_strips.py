@@ -38,7 +38,7 @@ class _Room:
 
 # where tensor cores read shared memory, and where each warp holds both sides of its products
 _ROOMY = _Room(sums=160, sums_of_rows=128, sums_of_singles=96, strips=7, strips_of_singles=4)
-_CRAMPED = _Room(sums=96, sums_of_rows=96, sums_of_singles=96, strips=3, strips_of_singles=3)
+_CRAMPED = _Room(sums=96, sums_of_rows=64, sums_of_singles=96, strips=3, strips_of_singles=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,9 @@ CASES: dict[str, Problem] = {
     "single-precision": _case((15, 13), (9, 11), dtype=_SINGLE),
     "single-precision-tall-filter": _case((9, 20), (31, 3), dtype=_SINGLE, channels=1),
     "stride-2": _case((15, 14), (7, 5), stride=(2, 2), dtype=_SINGLE),
+    "stride-2-odd": _case((13, 15), (7, 7), stride=(2, 2)),
+    "stride-2-many-taps": _case((28, 28), (13, 13), stride=(2, 2), channels=2, dtype=_BRAIN),
+    "stride-3-even": _case((11, 9), (4, 6), stride=(3, 3), padding=(1, 2, 3, 0), dtype=_SINGLE),
     "stride-1-by-3": _case((9, 14), (5, 5), stride=(1, 3)),
     "dilation-2": _case((15, 14), (5, 7), dilation=(2, 2), padding=(4, 4, 6, 6)),
     "dilation-7": _case((20, 23), (3, 3), dilation=(7, 5), padding=(7, 7, 5, 5), dtype=_SINGLE),
@@ -196,13 +199,13 @@ def run_variant(variant: str, operation: Operation, problem: Problem, *tensors: 
     """Run one operation on the kernel of that name, or on torch."""
     if variant == "torch":
         return _with_torch(operation, problem, *tensors)
-    from ._kernels import convolve, weight_gradient
+    from ._kernels import convolve, input_gradient, weight_gradient
 
     if operation == "forward":
-        return convolve(variant, problem, *tensors, turned=False)
+        return convolve(variant, problem, *tensors)
     grad, other = tensors
     if operation == "input_grad":
-        return convolve(variant, problem.transposed(), grad, other, None, turned=True)
+        return input_gradient(variant, problem, grad, other)
     return weight_gradient(variant, problem, other, grad)
 
 

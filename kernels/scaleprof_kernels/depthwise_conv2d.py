@@ -117,7 +117,7 @@ def _forward_cuda(
         return depthwise_conv2d_reference(x, weight, bias, stride, padding, dilation)
     from ._kernels import convolve
 
-    return convolve(variant, problem, x, weight, bias, turned=False)
+    return convolve(variant, problem, x, weight, bias)
 
 
 def _input_grad_cuda(
@@ -128,9 +128,9 @@ def _input_grad_cuda(
     variant = _variant("input_grad", problem, grad.device)
     if variant == "torch":
         return input_grad_reference(grad, weight, size, stride, padding, dilation)
-    from ._kernels import convolve
+    from ._kernels import input_gradient
 
-    return convolve(variant, problem.transposed(), grad, weight, None, turned=True)
+    return input_gradient(variant, problem, grad, weight)
 
 
 def _weight_grad_cuda(
