@@ -40,6 +40,7 @@ class Choice:
         flops: Least and most FLOPs.
         plain: Whether stride and dilation are one; None for both.
         channels_last: Whether memory runs over channels first; None for both.
+        tf32: Whether factors of float32 may be rounded to TF32; None for both.
     """
 
     variant: Variant
@@ -52,6 +53,7 @@ class Choice:
     flops: tuple[int, int] = (0, _ENDLESS)
     plain: bool | None = None
     channels_last: bool | None = None
+    tf32: bool | None = None
 
     def is_for(self, operation: Operation, problem: Problem) -> bool:
         """Return whether the entry is for this problem."""
@@ -67,6 +69,7 @@ class Choice:
             and all(low <= value <= high for (low, high), value in ranges)
             and self.plain in {None, problem.is_plain}
             and self.channels_last in {None, problem.channels_last}
+            and self.tf32 in {None, problem.tf32}
         )
 
 
@@ -76,13 +79,15 @@ class Choice:
 # 3. a transposed copy in and out costs more than few taps in the order of memory they are in.
 # 4. tensor cores reach the memory floor up to 17 taps, and beat other arithmetic beyond.
 # 5. input gradients at a stride are convolutions at stride one, each with every so many taps.
-# 6. the direct kernel loads an input once for all outputs of a lane; torch loads it for each.
+# 6. float32 that may be rounded to TF32 runs on tensor cores too, at half the rate.
+# 7. the direct kernel loads an input once for all outputs of a lane; torch loads it for each.
 MODELLED = (
     Choice(variant="torch", origin="modelled", taps=(1, 5)),
     Choice(variant="torch", origin="modelled", flops=(0, 20_000_000)),
     Choice(variant="direct", origin="modelled", dtypes=HALVES, taps=(6, 7), channels_last=True),
     Choice(variant="toeplitz", origin="modelled", dtypes=HALVES, plain=True),
     Choice(variant="toeplitz", origin="modelled", dtypes=HALVES, operations=("input_grad",)),
+    Choice(variant="toeplitz", origin="modelled", dtypes=("float32",), tf32=True),
     Choice(variant="direct", origin="modelled"),
 )
 _OTHERWISE = Choice(variant="torch", origin="no kernel of ours runs it")
@@ -116,7 +121,8 @@ def _fits(variant: Variant, problem: Problem) -> bool:
     """Whether a kernel can run one convolution."""
     if variant == "toeplitz":
         half = problem.dtype in {torch.float16, torch.bfloat16}
-        return half and problem.is_plain and window_of(problem) is not None
+        rounded = problem.dtype == torch.float32 and problem.tf32
+        return (half or rounded) and problem.is_plain and window_of(problem) is not None
     return problem.dtype != torch.float64 and Axes(problem).fits
 
 

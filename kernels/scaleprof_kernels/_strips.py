@@ -12,7 +12,7 @@ _LONG_SIDE, _SHORT_SIDE, _MOST_ROWS = 128, 64, 4
 DEPTH = 16
 # instructions of loading a strip, in those of a product
 _PRODUCTS_OF_A_LOAD = 2
-_WARP, _ELEMENT_BYTES = 32, 2
+_WARP = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,16 @@ def share_of(problem: Problem, window: Window, *, lanes: int, roomy: bool) -> Sh
     reached = max(1, min(problem.kernel[0], pad + height) - lowest)
     programs = blocks(reached, _most_taps(window, room, rows=rows, warps=warps))
     taps = blocks(reached, programs)
-    span = _span(blocks(height, rows), window, room, rows=rows, taps=taps, lanes=lanes)
+    # columns of strips, of inputs and of gradients, that a step has room for
+    columns = room.step_bytes // (rows * DEPTH * problem.dtype.itemsize)
+    span = _span(
+        blocks(height, rows),
+        window,
+        room,
+        distances=blocks(taps - 1, rows) + 1,
+        columns=columns,
+        lanes=lanes,
+    )
     steps = blocks(height, rows * span * lanes)
     # where one step sees all of the image, strips beside it are not there
     seen = out_h if steps * lanes * programs == 1 else None
@@ -136,13 +145,13 @@ def _most_taps(window: Window, room: _Room, *, rows: int, warps: int) -> int:
     return distances if rows == 1 else rows * (distances - 1) + 1
 
 
-def _span(strips: int, window: Window, room: _Room, *, rows: int, taps: int, lanes: int) -> int:
+def _span(
+    strips: int, window: Window, room: _Room, *, distances: int, columns: int, lanes: int
+) -> int:
     """Strips of a step with the fewest instructions, among those that shared memory holds."""
-    distances = blocks(taps - 1, rows) + 1
 
     def fits(span: int) -> bool:
-        columns = span * window.length + (span + distances) * window.block
-        return columns * rows * DEPTH * _ELEMENT_BYTES <= room.step_bytes
+        return span * window.length + (span + distances) * window.block <= columns
 
     def work(span: int) -> int:
         step = span * distances + _PRODUCTS_OF_A_LOAD * (2 * span + distances)

@@ -15,6 +15,9 @@ starts at column zero, and the zeros that pad the image cost nothing: they are a
 
 A NaN or infinity in the input reaches all outputs of the blocks whose window holds it, a few
 columns and rows further than the filter does, because it is multiplied by the zeros of `T`.
+
+Products are exact for half precisions; of float32 they are those of TF32, whose factors have 10
+bits after the first. Sums are float32.
 """
 
 import math
@@ -93,7 +96,7 @@ def _toeplitz_kernel(
         x = tl.load(x_base + q * width, mask=ok, other=0.0)
         ok = (tap_h + q).to(tl.uint32, bitcast=True) < tl.cast(taps_h, tl.uint32)
         band = tl.load(w_base + q * w_h + tap, mask=ok, other=0.0)
-        y = tl.dot(x, band, y)
+        y = tl.dot(x, band, y, input_precision="tf32")
 
     if HAS_BIAS:
         y += tl.load(b_ptr + c).to(tl.float32)
@@ -130,13 +133,16 @@ def plan_toeplitz(
     total = blocks(out_h, rows) * problem.batch * col_blocks
     band = window.length * rows * window.block
     roomy = multiplies_from_shared_memory(capability)
+    apart = layout.output[3] > 1
     # each halves what there is room for
-    most = 256 >> ((window.align == 1) + (band > _LARGE_BAND) + (layout.output[3] > 1))
+    most = 256 >> ((window.align == 1) + (band > _LARGE_BAND) + apart)
     block_m = _block_m(total, most=most if roomy else most // 2)
     tiles = blocks(total, block_m)
     sums = block_m * rows * window.block
-    loads = block_m * window.length // window.align
+    # a load takes eight bytes of float32 for four of a half
+    loads = block_m * window.length // window.align * problem.dtype.itemsize // 2
     singles = loads if window.align == 1 else 0
+    many = singles > _MOST_SINGLES or (apart and not roomy)
     two_rows = roomy and band <= _SMALL_BAND and loads <= _FEW_LOADS
     sign = -1 if turned else 1
     w_c, w_h, w_w = layout.weight
@@ -160,7 +166,7 @@ def plan_toeplitz(
             "BLOCK_Q": 2 if two_rows else 1,
             "ALIGN_OUT": math.gcd(out_w, layout.align), "HAS_BIAS": has_bias,
         },
-        num_warps=8 if sums > _MOST_SUMS or band > _LARGE_BAND or singles > _MOST_SINGLES else 4,
+        num_warps=8 if many or sums > _MOST_SUMS or band > _LARGE_BAND else 4,
     )  # fmt: skip
 
 

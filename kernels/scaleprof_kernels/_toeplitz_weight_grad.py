@@ -89,7 +89,8 @@ def _toeplitz_weight_grad_kernel(
             total = sums[d]
             for s in tl.static_range(SPAN):
                 if s - d >= LEAST and s - d <= MOST:
-                    total = tl.dot(tl.trans(xs[s]), gs[s - d - LEAST], total)
+                    x = tl.trans(xs[s])
+                    total = tl.dot(x, gs[s - d - LEAST], total, input_precision="tf32")
             updated = updated + (total,)
         sums = updated
 

@@ -48,14 +48,23 @@ COMMON = [
         (56, 31, torch.float16), (7, 13, torch.float16), (57, 13, torch.float16),
         (28, 7, torch.float32), (28, 13, torch.float32),
     )
-] + [problem(56, (7, 7), stride=(2, 2))]  # fmt: skip
+] + [
+    problem(56, (7, 7), stride=(2, 2)), problem(28, (13, 13), torch.float32, tf32=True),
+    problem(56, (13, 13), torch.float32, tf32=True),
+]  # fmt: skip
 STRIDED = [
     problem(size, (taps, taps), dtype, stride=(2, 2))
     for size in (14, 28, 56, 57)
     for taps in (7, 13, 31)
     for dtype in (torch.float16, torch.float32)
 ]
-LONG = STRIDED + [
+ROUNDED = [
+    problem(size, kernel, torch.float32, batch=batch, tf32=True)
+    for size, kernel, batch in itertools.product(
+        (14, 28, 56, 57, 100), ((7, 7), (13, 13), (31, 31), (5, 51)), (1, 32)
+    )
+]
+LONG = STRIDED + ROUNDED + [
     problem(size, kernel, dtype, batch=batch)
     for size, kernel, dtype, batch in itertools.product(
         (7, 14, 28, 31, 56, 57, 64, 100),
