@@ -1,6 +1,7 @@
 """How rows of inputs meet rows of output gradients in the weight gradient: strip by strip."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ._problem import Problem
 from ._window import Window, blocks
@@ -99,6 +100,7 @@ def products(span: int, distances: int, least: int, most: int) -> int:
     return sum(least <= s - d <= most for s in range(span) for d in range(distances))
 
 
+@lru_cache(maxsize=1024)
 def share_of(problem: Problem, window: Window, *, lanes: int, roomy: bool) -> Share:
     """Return how to divide the rows of a problem.
 

@@ -108,7 +108,7 @@ def _toeplitz_weight_grad_kernel(
         t = tl.arange(0, REST)[None, :]
         j = tl.arange(0, BLOCK_J)[:, None]
         ok = ((t < lowest) | (t >= lowest + programs * TAPS)) & (t < taps_h) & (j < taps_w)
-        tl.store(p_base + t * taps_w + j, 0.0 * (t + j), mask=ok & (part + 0 * t == 0))
+        tl.store(p_base + t * taps_w + j, 0.0, mask=ok & (part + 0 * t == 0))
 
 
 @triton.jit
