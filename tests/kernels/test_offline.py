@@ -113,8 +113,10 @@ def check(variant, launch, capability):
         # products of ordinary arithmetic would show as these
         assert not compiled.instructions["FFMA"]
     else:
-        # multiply and add in one instruction; 7 taps share the work of a load, 13 share it better
-        assert compiled.loop["FFMA"] > 0.2 * sum(compiled.loop.values())
+        # multiply and add in one instruction; 7 taps share the work of a load, 13 share it better,
+        # and half of them where outputs or taps are a step apart
+        apart = launch.constants["STRIDE_T"] * launch.constants["DILATION_T"] > 1
+        assert compiled.loop["FFMA"] > (0.1 if apart else 0.2) * sum(compiled.loop.values())
         assert not compiled.loop["FMUL"]
 
 

@@ -17,7 +17,7 @@ from scaleprof_kernels.check import CASES, OPERATIONS, check_one, random_tensors
 DIRECT = {
     "odd-width", "more-padding-than-filter", "cropping", "one-row", "even-filter",
     "single-precision-tall-filter", "stride-2", "stride-1-by-3", "dilation-2", "dilation-7",
-    "stride-and-dilation", "channels-last-single", "channels-last-stride",
+    "stride-and-dilation", "stride-3-even", "channels-last-single", "channels-last-stride",
 }  # fmt: skip
 PAIRS = [
     pytest.param(name, variant, operation, id=f"{name}-{variant}-{operation}")
