@@ -129,8 +129,7 @@ def compiled(step) -> None:
     capability = capability_of(torch.device("cuda"))
     for variant in worth_compiling(given):
         if can_run(variant, operation, given):
-            found = launches(variant, operation, given, capability=capability)
-            for launch in found if isinstance(found, tuple) else (found,):
+            for launch in launches(variant, operation, given, capability=capability):
                 launch.compile()
 
 

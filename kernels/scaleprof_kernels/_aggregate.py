@@ -26,10 +26,15 @@ BLOCK = 32 * WARPS
 # filters of a lane's rows that are in registers at once
 _MOST_WEIGHTS = 36
 _MOST_WEIGHTS_BACKWARD = 18
+# output rows of a lane in the backward kernel for larger windows: two share inputs, and with more
+# of them too many products of a row are with weights that are none
+_ROWS_BACKWARD = 2
 # channels that a program is unrolled over
 _MOST_CHANNELS = 8
+# windows whose sides are longer have a backward kernel of their own
+SMALL_SIDE = 3
 # windows whose sides are longer are left to torch: their filters fill the registers
-_LONGEST_SIDE = {"forward": 7, "backward": 3}
+_LONGEST_SIDE = 7
 _LARGEST_OFFSET = 2**31
 
 
@@ -142,14 +147,8 @@ def channels_of(problem: Aggregation) -> int:
     return max(n for n in range(1, _MOST_CHANNELS + 1) if problem.groups % n == 0)
 
 
-def can_aggregate(operation: str, problem: Aggregation) -> bool:
-    """Return whether the kernel is right for a problem, and no slower than it need be.
-
-    Args:
-        operation: "forward" or "backward".
-        problem: What is aggregated.
-    """
-    longest = _LONGEST_SIDE[operation]
+def can_aggregate(problem: Aggregation) -> bool:
+    """Return whether the kernels are right for a problem, and no slower than they need be."""
     pixels = problem.size[0] * problem.size[1]
     # a program may span as many images as it has lanes
     images = 1 + BLOCK // (problem.weight_channels * blocks(pixels, _MOST_WEIGHTS))
@@ -157,7 +156,7 @@ def can_aggregate(operation: str, problem: Aggregation) -> bool:
     lanes = problem.outputs // problem.groups
     floats = torch.float64 not in {problem.dtype, problem.own_weight_dtype}
     addressable = max(images * numbers, lanes) < _LARGEST_OFFSET
-    return floats and addressable and problem.kernel_size <= longest
+    return floats and addressable and problem.kernel_size <= _LONGEST_SIDE
 
 
 def plan_aggregate(problem: Aggregation, weight_strides: tuple[int, ...] | None = None) -> Launch:
@@ -182,6 +181,8 @@ def plan_aggregate(problem: Aggregation, weight_strides: tuple[int, ...] | None 
 
 def plan_rows_backward(problem: Aggregation) -> int:
     """Return the output rows of a lane of the backward kernel."""
+    if problem.kernel_size > SMALL_SIDE:
+        return 1 if problem.clamped else min(_ROWS_BACKWARD, problem.size[0])
     return _rows(problem, _MOST_WEIGHTS_BACKWARD)
 
 

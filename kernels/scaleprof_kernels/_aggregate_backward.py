@@ -17,6 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ._aggregate import (
+    SMALL_SIDE,
     WARPS,
     add_products,
     channels_of,
@@ -29,6 +30,7 @@ from ._aggregate import (
     window_at,
     zeros,
 )
+from ._aggregate_backward_rows import aggregate_backward_rows_kernel
 from ._aggregation_problem import Aggregation
 from ._launch import Launch
 
@@ -172,11 +174,12 @@ def plan_aggregate_backward(
     images = dict.fromkeys(("g_ptr", "x_ptr", "gx_ptr"), problem.dtype)
     share_dtype = problem.own_weight_dtype if chunks == 1 else torch.float32
     side = problem.kernel_size
+    small = side <= SMALL_SIDE
     span = 2 * side - 1 if problem.clamped else side
     own = {"SPAN": span, "WANTS_X": wanted[0], "WANTS_WEIGHT": wanted[1]}
     strides = strides_of(problem, weight_strides)
     return Launch(
-        kernel=_aggregate_backward_kernel,
+        kernel=_aggregate_backward_kernel if small else aggregate_backward_rows_kernel,
         grid=lanes["lane_blocks"] * chunks,
         pointers={**images, "w_ptr": problem.own_weight_dtype, "gw_ptr": share_dtype},
         integers={**lanes, **strides, "share_size": problem.weights},

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ._layout import Layout
 from ._problem import Problem
 from ._window import blocks, power_of_two
 
@@ -87,7 +88,7 @@ class Axes:
         return blocks(self.problem.channels, self.block_c)
 
     def integers(self) -> dict[str, int]:
-        """Return sizes, strides and padding, as the kernels name them."""
+        """Return sizes, padding and strides of the input, as the kernels name them."""
         p, t, u = self.problem, self.t, self.u
         sizes = {
             "batch": p.batch, "channels": p.channels, "in_t": p.size[t], "in_u": p.size[u],
@@ -96,33 +97,39 @@ class Axes:
             "taps_t": p.kernel[t], "taps_u": p.kernel[u], "tap_blocks": self.tap_blocks,
             "lane_blocks": self.lane_blocks, "t_blocks": self.t_blocks,
         }  # fmt: skip
-        return {**sizes, **self._strides("x", p.size), **self._strides("y", p.out_size)}
+        return {**sizes, **self._input_strides()}
 
-    def _strides(self, name: str, size: tuple[int, int]) -> dict[str, int]:
-        """Strides of a dense tensor in the problem's order of memory."""
-        channels, (height, width) = self.problem.channels, size
+    def _input_strides(self) -> dict[str, int]:
+        """Strides of a dense image in the problem's order of memory."""
+        channels, (height, width) = self.problem.channels, self.problem.size
         step = channels if self.problem.channels_last else 1
         rows_columns = (width * step, step)
         return {
-            f"{name}_n": channels * height * width,
-            f"{name}_c": 1 if self.problem.channels_last else height * width,
-            f"{name}_t": rows_columns[self.t],
-            f"{name}_u": rows_columns[self.u],
+            "x_n": channels * height * width,
+            "x_c": 1 if self.problem.channels_last else height * width,
+            "x_t": rows_columns[self.t],
+            "x_u": rows_columns[self.u],
         }
 
-    def weight_strides(self, *, turned: bool) -> dict[str, int]:
-        """Return strides of the filters, read backwards if they are turned by half a turn.
+    def output_strides(self, layout: Layout) -> dict[str, int]:
+        """Return strides of the outputs."""
+        image, channel, *rows_columns = layout.output
+        return {
+            "y_n": image,
+            "y_c": channel,
+            "y_t": rows_columns[self.t],
+            "y_u": rows_columns[self.u],
+        }
 
-        In NHWC the filters are read as rows, columns, channels.
-        """
-        p = self.problem
-        step = p.channels if p.channels_last else 1
-        rows_columns = (p.kernel[1] * step, step)
+    def weight_strides(self, layout: Layout, *, turned: bool) -> dict[str, int]:
+        """Return strides of the filters, read backwards if they are turned by half a turn."""
+        by_filter, *rows_columns = layout.weight
+        taps = self.problem.kernel
         w_t, w_u = rows_columns[self.t], rows_columns[self.u]
-        origin = (p.kernel[self.t] - 1) * w_t + (p.kernel[self.u] - 1) * w_u
+        origin = (taps[self.t] - 1) * w_t + (taps[self.u] - 1) * w_u
         sign = -1 if turned else 1
         return {
-            "w_c": 1 if p.channels_last else p.kernel[0] * p.kernel[1],
+            "w_c": by_filter,
             "w_t": sign * w_t,
             "w_u": sign * w_u,
             "w_origin": origin if turned else 0,

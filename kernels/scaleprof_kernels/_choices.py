@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 
 from ._axes import Axes
+from ._phases import phases_of
 from ._problem import Operation, Problem
 from ._window import window_of
 
@@ -39,6 +40,7 @@ class Choice:
         flops: Least and most FLOPs.
         plain: Whether stride and dilation are one; None for both.
         channels_last: Whether memory runs over channels first; None for both.
+        tf32: Whether factors of float32 may be rounded to TF32; None for both.
     """
 
     variant: Variant
@@ -51,6 +53,7 @@ class Choice:
     flops: tuple[int, int] = (0, _ENDLESS)
     plain: bool | None = None
     channels_last: bool | None = None
+    tf32: bool | None = None
 
     def is_for(self, operation: Operation, problem: Problem) -> bool:
         """Return whether the entry is for this problem."""
@@ -66,6 +69,7 @@ class Choice:
             and all(low <= value <= high for (low, high), value in ranges)
             and self.plain in {None, problem.is_plain}
             and self.channels_last in {None, problem.channels_last}
+            and self.tf32 in {None, problem.tf32}
         )
 
 
@@ -74,18 +78,22 @@ class Choice:
 # 2. a few microseconds of work: starting a kernel decides, and torch starts faster than Triton.
 # 3. a transposed copy in and out costs more than few taps in the order of memory they are in.
 # 4. tensor cores reach the memory floor up to 17 taps, and beat other arithmetic beyond.
-# 5. the direct kernel loads an input once for all outputs of a lane; torch loads it for each.
+# 5. input gradients at a stride are convolutions at stride one, each with every so many taps.
+# 6. float32 that may be rounded to TF32 runs on tensor cores too, at half the rate.
+# 7. the direct kernel loads an input once for all outputs of a lane; torch loads it for each.
 MODELLED = (
     Choice(variant="torch", origin="modelled", taps=(1, 5)),
     Choice(variant="torch", origin="modelled", flops=(0, 20_000_000)),
     Choice(variant="direct", origin="modelled", dtypes=HALVES, taps=(6, 7), channels_last=True),
     Choice(variant="toeplitz", origin="modelled", dtypes=HALVES, plain=True),
+    Choice(variant="toeplitz", origin="modelled", dtypes=HALVES, operations=("input_grad",)),
+    Choice(variant="toeplitz", origin="modelled", dtypes=("float32",), tf32=True),
     Choice(variant="direct", origin="modelled"),
 )
 _OTHERWISE = Choice(variant="torch", origin="no kernel of ours runs it")
 _LARGEST_OFFSET = 2**31
-# images whose rows one step of the weight gradient adds up, at most
-_IMAGES_OF_A_STEP = 128
+# images whose offsets one step of the weight gradient holds: 16, and some rows below the last
+_IMAGES_OF_A_STEP = 32
 _in_use: tuple[Choice, ...] = MODELLED
 
 
@@ -103,13 +111,18 @@ def can_run(variant: Variant, operation: Operation, problem: Problem) -> bool:
         return True
     if not _is_addressable(operation, problem):
         return False
-    if operation == "input_grad":
-        if problem.stride != (1, 1):
-            return False
-        problem = problem.transposed()
+    if operation == "input_grad" and problem.stride != (1, 1):
+        phases = phases_of(problem)
+        return phases is not None and all(_fits(variant, phase.problem) for phase in phases)
+    return _fits(variant, problem.transposed() if operation == "input_grad" else problem)
+
+
+def _fits(variant: Variant, problem: Problem) -> bool:
+    """Whether a kernel can run one convolution."""
     if variant == "toeplitz":
         half = problem.dtype in {torch.float16, torch.bfloat16}
-        return half and problem.is_plain and window_of(problem) is not None
+        rounded = problem.dtype == torch.float32 and problem.tf32
+        return (half or rounded) and problem.is_plain and window_of(problem) is not None
     return problem.dtype != torch.float64 and Axes(problem).fits
 
 

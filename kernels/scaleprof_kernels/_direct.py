@@ -15,6 +15,7 @@ import triton.language as tl
 
 from ._axes import WARPS, Axes
 from ._launch import Launch
+from ._layout import Layout, dense
 from ._problem import Problem
 
 
@@ -78,7 +79,14 @@ def _direct_kernel(
         tl.store(y_base + out_row * y_t, y, mask=inside & (out_row < out_t))
 
 
-def plan_direct(problem: Problem, *, turned: bool, has_bias: bool, capability: int) -> Launch:
+def plan_direct(
+    problem: Problem,
+    *,
+    turned: bool,
+    has_bias: bool,
+    capability: int,
+    layout: Layout | None = None,
+) -> Launch:
     """Return the launch of the direct kernel.
 
     Args:
@@ -86,13 +94,16 @@ def plan_direct(problem: Problem, *, turned: bool, has_bias: bool, capability: i
         turned: Whether the filters are turned by half a turn.
         has_bias: Whether a bias is added.
         capability: The generation of the GPU, which makes no difference here.
+        layout: Where filters and outputs lie in memory; dense by default.
     """
     axes = Axes(problem)
+    layout = layout or dense(problem)
+    strides = {**axes.output_strides(layout), **axes.weight_strides(layout, turned=turned)}
     return Launch(
         kernel=_direct_kernel,
         grid=axes.lane_blocks * axes.t_blocks * axes.channel_blocks,
         pointers=dict.fromkeys(("x_ptr", "w_ptr", "b_ptr", "y_ptr"), problem.dtype),
-        integers={**axes.integers(), **axes.weight_strides(turned=turned)},
+        integers={**axes.integers(), **strides},
         constants={**axes.constants(), "HAS_BIAS": has_bias},
         num_warps=WARPS,
     )

@@ -12,6 +12,7 @@ import triton.language as tl
 
 from ._axes import WARPS, Axes
 from ._launch import Launch
+from ._layout import dense
 from ._problem import Problem
 from ._window import blocks
 
@@ -88,7 +89,13 @@ def plan_direct_weight_grad(problem: Problem, *, capability: int) -> tuple[Launc
         kernel=_direct_weight_grad_kernel,
         grid=programs * splits,
         pointers={"x_ptr": problem.dtype, "g_ptr": problem.dtype, "p_ptr": torch.float32},
-        integers={**axes.integers(), "w_t": w_t, "w_u": w_u, "chunk": chunk},
+        integers={
+            **axes.integers(),
+            **axes.output_strides(dense(problem)),
+            "w_t": w_t,
+            "w_u": w_u,
+            "chunk": chunk,
+        },
         constants=axes.constants(),
         num_warps=WARPS,
     )

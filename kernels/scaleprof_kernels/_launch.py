@@ -24,6 +24,7 @@ class Launch:
         constants: Compile-time arguments; each set of values is a compilation of its own.
         num_warps: Warps per program.
         num_stages: Loads that are under way at once in a loop.
+        max_registers: Of a thread at most, so that more programs fit; None for no limit.
     """
 
     kernel: Any
@@ -33,6 +34,7 @@ class Launch:
     constants: Mapping[str, Any]
     num_warps: int
     num_stages: int = 3
+    max_registers: int | None = None
 
     @property
     def options(self) -> dict[str, int]:
@@ -41,11 +43,14 @@ class Launch:
         Kernels ask for fused multiply-adds by name, so the default of that option, which differs
         between versions of Triton, makes no difference.
         """
-        return {
+        options = {
             "num_warps": self.num_warps,
             "num_stages": self.num_stages,
             "enable_fp_fusion": False,
         }
+        if self.max_registers is not None:
+            options["maxnreg"] = self.max_registers
+        return options
 
     def compile(self) -> None:
         """Compile for the present GPU and run nothing; runs then find it in Triton's cache."""

@@ -3,11 +3,9 @@ r"""The tail of LS convolution in inference: group norm, aggregation, batch norm
 .. math::
     y = s \cdot \mathrm{SKA}(x, \mathrm{GN}(W)) + o + x
 
-A program has an image and a few weight channels with all their positions. The nine weights of a
-position are read once and stay in registers, so that the statistics of the group norm are at hand
-and normalised weights never see memory: `W`, `x` and `y` are moved once. Unfused, `W` is moved
-three times and images of the size of `x` seven times. The 1×1 convolution that makes `W` stays with
-torch: in the layout of a product on tensor cores the aggregation takes four times the instructions.
+The weights of a position are read once and stay in registers, so that the statistics of the group
+norm are at hand and normalised weights never see memory: `W`, `x` and `y` are moved once. Unfused,
+`W` is moved three times and images of the size of `x` seven times.
 """
 
 import torch
@@ -17,122 +15,87 @@ from torch import Tensor
 
 from ._launch import Launch
 from ._ls_problem import Tail
-from ._window import blocks, power_of_two
+from ._ls_rows import WARP, aggregate_rows, normalised, positions, row_at, rows_of
+from ._window import blocks
 
-# positions times weight channels of a program; four a thread leave room for nine weights each
-_TILE, _PER_THREAD, _WARP = 512, 4, 32
-# positions of the largest map that one program can have
-_MOST_PIXELS = 4096
+# one lane per thread
+_WARPS = 4
+# warps of the largest program, whose threads have 128 registers
+_MOST_WARPS = 16
 _SIDE = 3
-
-
-@triton.jit
-def _normalised(
-    w_ptr, gamma_ptr, beta_ptr, g, p, inside, weight_channels, height, width, w_base,
-    EPSILON: tl.constexpr,
-):  # fmt: skip
-    """Return the weights of nine taps after the group norm; zero where a tap is outside."""
-    raw = ()
-    # taps are added up lane by lane first, so that lanes exchange sums once
-    total = tl.zeros(inside.shape, dtype=tl.float32)
-    for j in tl.static_range(9):
-        place = (g * 9 + j)[:, None] * (height * width) + p[None, :]
-        loaded = tl.load(w_ptr + w_base + place, mask=inside, other=0.0).to(tl.float32)
-        raw = raw + (loaded,)
-        total += loaded
-    mean = tl.sum(total, axis=1) / (9 * height * width)
-    squares = tl.zeros(inside.shape, dtype=tl.float32)
-    for j in tl.static_range(9):
-        apart = tl.where(inside, raw[j] - mean[:, None], 0.0)
-        squares = tl.fma(apart, apart, squares)
-    spread = tl.rsqrt(tl.sum(squares, axis=1) / (9 * height * width) + EPSILON)
-    weights = ()
-    for j in tl.static_range(9):
-        gamma = tl.load(gamma_ptr + g * 9 + j, mask=g < weight_channels, other=0.0).to(tl.float32)
-        beta = tl.load(beta_ptr + g * 9 + j, mask=g < weight_channels, other=0.0).to(tl.float32)
-        row = p // width + j // 3 - 1
-        col = p % width + j % 3 - 1
-        seen = (row >= 0) & (row < height) & (col >= 0) & (col < width)
-        slope = spread * gamma
-        weight = tl.fma(raw[j], slope[:, None], (beta - mean * slope)[:, None])
-        weights = weights + (tl.where(seen[None, :] & inside, weight, 0.0),)
-    return weights
 
 
 @triton.jit
 def _ls_tail_kernel(
     w_ptr, gamma_ptr, beta_ptr, x_ptr, gain_ptr, offset_ptr, mean_ptr, variance_ptr, y_ptr,
-    weight_channels, row_blocks, height, width,
+    weight_channels, filter_blocks,
     EPSILON: tl.constexpr, BATCH_EPSILON: tl.constexpr, CHANNELS: tl.constexpr,
-    ROWS: tl.constexpr, PIXELS: tl.constexpr,
+    ROWS: tl.constexpr, HEIGHT: tl.constexpr, WIDTH: tl.constexpr,
+    FILTERS: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
-    n = (tl.program_id(0) // row_blocks).to(tl.int64)
-    g = tl.program_id(0) % row_blocks * ROWS + tl.arange(0, ROWS)
-    p = tl.arange(0, PIXELS)
-    inside = (p < height * width)[None, :] & (g < weight_channels)[:, None]
-    w_base = n * weight_channels * 9 * height * width
-    weights = _normalised(
-        w_ptr, gamma_ptr, beta_ptr, g, p, inside, weight_channels, height, width, w_base, EPSILON
-    )
-    # lanes to spare read what the last ones do
-    near = tl.minimum(p, height * width - 1)
-    channel = tl.minimum(g, weight_channels - 1)[:, None] * (height * width)
-    places = ()
+    n = (tl.program_id(0) // filter_blocks).to(tl.int64)
+    own = tl.program_id(0) % filter_blocks * FILTERS + tl.arange(0, FILTERS)
+    taken, top, col = positions(LANES, ROWS, HEIGHT, WIDTH)
+    inside = taken[None, :] & (own < weight_channels)[:, None]
+    # filters to spare do again what the last one does, and store nothing
+    g = tl.minimum(own, weight_channels - 1)
+    base = w_ptr + n * weight_channels * (9 * HEIGHT * WIDTH)
+    base += (g * (9 * HEIGHT * WIDTH))[:, None]
+    raw = ()
     for j in tl.static_range(9):
-        row = tl.minimum(tl.maximum(near // width + j // 3 - 1, 0), height - 1)
-        col = tl.minimum(tl.maximum(near % width + j % 3 - 1, 0), width - 1)
-        places = places + (channel + (row * width + col)[None, :],)
-    base = n * (CHANNELS * weight_channels) * height * width
-    for m in tl.static_range(CHANNELS):
-        sums = tl.zeros((ROWS, PIXELS), dtype=tl.float32)
-        middle = sums
-        for j in tl.static_range(9):
-            x = tl.load((x_ptr + base) + places[j]).to(tl.float32)
-            sums = tl.fma(x, weights[j], sums)
-            if j == 4:
-                middle = x
-        c = g + m * weight_channels
-        variance = tl.load(variance_ptr + c, mask=g < weight_channels, other=0.0).to(tl.float32)
-        scale = tl.load(gain_ptr + c, mask=g < weight_channels, other=0.0).to(tl.float32)
-        scale *= tl.rsqrt(variance + BATCH_EPSILON)
-        mean = tl.load(mean_ptr + c, mask=g < weight_channels, other=0.0).to(tl.float32)
-        offset = tl.load(offset_ptr + c, mask=g < weight_channels, other=0.0).to(tl.float32)
-        shift = offset - mean * scale
-        y = tl.fma(sums, scale[:, None], shift[:, None]) + middle
-        tl.store((y_ptr + base) + places[4], y.to(y_ptr.dtype.element_ty), mask=inside)
-        base += weight_channels * height * width
+        for r in tl.static_range(ROWS):
+            place = base + (row_at(top, r, ROWS, HEIGHT) * WIDTH + col)[None, :]
+            raw = raw + (tl.load(place + j * (HEIGHT * WIDTH)).to(tl.float32),)
+    weights = normalised(
+        raw, w_ptr, gamma_ptr, beta_ptr, g, inside, top, col, EPSILON, ROWS, HEIGHT, WIDTH, False
+    )
+    aggregate_rows(
+        x_ptr, y_ptr, gain_ptr, offset_ptr, mean_ptr, variance_ptr, weights, n, g, inside, top, col,
+        weight_channels, BATCH_EPSILON, CHANNELS, ROWS, HEIGHT, WIDTH,
+    )  # fmt: skip
 
 
 def can_fuse(problem: Tail) -> bool:
     """Return whether the kernel is right for a problem, and its weights fit into registers."""
-    return problem.kernel_size == _SIDE and problem.pixels <= _MOST_PIXELS
+    fits = rows_of(problem).lanes <= _MOST_WARPS * WARP
+    return problem.kernel_size == _SIDE and problem.dtype != torch.float64 and fits
 
 
 def plan_tail(problem: Tail) -> Launch:
     """Return the launch of the kernel."""
-    pixels = max(power_of_two(problem.pixels), _WARP)
-    rows = max(_TILE // pixels, 1)
-    row_blocks = blocks(problem.weight_channels, rows)
+    rows = rows_of(problem)
+    filters = max(_WARPS * WARP // rows.lanes, 1)
+    filter_blocks = blocks(problem.weight_channels, filters)
     norms = ("gamma_ptr", "beta_ptr", "gain_ptr", "offset_ptr", "mean_ptr", "variance_ptr")
     return Launch(
         kernel=_ls_tail_kernel,
-        grid=problem.batch * row_blocks,
+        grid=problem.batch * filter_blocks,
         pointers=dict.fromkeys(("w_ptr", "x_ptr", "y_ptr", *norms), problem.dtype),
-        integers={
-            "weight_channels": problem.weight_channels,
-            "row_blocks": row_blocks,
-            "height": problem.size[0],
-            "width": problem.size[1],
-        },
-        constants={
-            "EPSILON": problem.epsilon,
-            "BATCH_EPSILON": problem.batch_epsilon,
-            "CHANNELS": problem.groups,
-            "ROWS": rows,
-            "PIXELS": pixels,
-        },
-        num_warps=rows * pixels // (_PER_THREAD * _WARP),
+        integers={"weight_channels": problem.weight_channels, "filter_blocks": filter_blocks},
+        constants=constants_of(problem, filters),
+        num_warps=filters * rows.lanes // WARP,
+        num_stages=1,
     )
+
+
+def constants_of(problem: Tail, filters: int) -> dict[str, int | float]:
+    """Return what is fixed when a tail is compiled.
+
+    Args:
+        problem: What the tail computes on.
+        filters: Filters of a program.
+    """
+    rows = rows_of(problem)
+    return {
+        "EPSILON": problem.epsilon,
+        "BATCH_EPSILON": problem.batch_epsilon,
+        "CHANNELS": problem.groups,
+        "ROWS": rows.rows,
+        "HEIGHT": problem.size[0],
+        "WIDTH": problem.size[1],
+        "FILTERS": filters,
+        "LANES": rows.lanes,
+    }
 
 
 def fused_tail(

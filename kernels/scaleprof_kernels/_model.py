@@ -11,12 +11,15 @@ from ._launch import Launch
 from ._ls_problem import Tail
 from ._offline import Compiled
 from ._problem import Problem
+from ._strips import DEPTH, products
 
 # NVIDIA H100 SXM data sheet: 132 multiprocessors; 989 TFLOP/s at 4096 FLOPs per clock and
 # multiprocessor is a clock of 1.83 GHz; each multiprocessor issues for four warps per clock
 _ISSUES_PER_S = 132 * 4 * 1.83e9
 # measured on one H100 SXM with torch 2.11: a product of bfloat16 matrices of 8192, and a copy
 _MATRIX_FLOPS_PER_S = 798e12
+# data sheet: of TF32 half as many as of bfloat16
+_HALF_BYTES = 2
 BYTES_PER_S = 3.0e12
 
 
@@ -44,10 +47,11 @@ def model(problem: Problem | Aggregation | Tail, launch: Launch, compiled: Compi
     """
     outside = sum(compiled.instructions.values()) - sum(compiled.loop.values())
     trips, product_flops = _work(launch)
+    rate = _MATRIX_FLOPS_PER_S * _HALF_BYTES / problem.dtype.itemsize
     issued = (outside * launch.grid + sum(compiled.loop.values()) * trips) * launch.num_warps
     return Modelled(
         issue_s=issued / _ISSUES_PER_S,
-        matrix_s=product_flops * trips / _MATRIX_FLOPS_PER_S,
+        matrix_s=product_flops * trips / rate,
         memory_s=problem.bytes / BYTES_PER_S,
     )
 
@@ -58,17 +62,29 @@ def _work(launch: Launch) -> tuple[float, int]:
     if "BLOCK_M" in c:
         flops = 2 * c["BLOCK_M"] * c["BLOCK_K"] * c["BLOCK_Q"] * c["BLOCK_R"] * c["BLOCK_B"]
         return i["channels"] * sum(_turns(launch, tile) for tile in range(i["tiles"])), flops
-    if "BLOCK_I" in c:
-        reduced = c["BLOCK_N"] * c["BLOCK_H"]
-        flops = 2 * reduced * c["BLOCK_I"] * c["BLOCK_K"] * c["BLOCK_B"]
-        return i["channels"] * i["groups"] * i["steps"], flops
+    if "DISTANCES" in c:
+        flops = 2 * DEPTH * c["ROWS"] ** 2 * c["BLOCK_K"] * c["BLOCK_B"]
+        return i["channels"] * i["programs"] * i["steps"], flops * products(
+            c["SPAN"], c["DISTANCES"], c["LEAST"], c["MOST"]
+        )
+    if "filter_blocks" in i:
+        return float(launch.grid * c["CHANNELS"]), _product_flops(launch) // c["CHANNELS"]
     if "row_blocks" in i:
-        # all of it is unrolled
-        return 0.0, 0
+        # rows around a lane; small windows are unrolled, and have no loop
+        return float(launch.grid * (c["ROWS"] + c.get("SPAN", c["SIDE"]) - 1)), 0
     if "chunk" in i:
         splits = -(-i["lane_blocks"] * i["t_blocks"] // i["chunk"])
         return launch.grid / splits * i["lane_blocks"] * i["t_blocks"], 0
     return launch.grid * i["taps_u"] * i["tap_blocks"], 0
+
+
+def _product_flops(launch: Launch) -> int:
+    """FLOPs with which a program makes filters, rows and columns to spare included."""
+    c = launch.constants
+    if "TAPS" not in c:
+        return 0
+    rows = -(-9 // c["TAPS"]) * c["TAPS"] * c["FILTERS"]
+    return int(2 * rows * 8 * c["LANES"] * c["STEPS"] * c["DEPTH"])
 
 
 def _turns(launch: Launch, tile: int) -> int:

@@ -30,6 +30,7 @@ class Problem:
         dilation: Vertical and horizontal step between taps.
         dtype: Of input, weight and output.
         channels_last: Whether memory runs over channels first.
+        tf32: Whether factors of float32 may be rounded to the 10 bits of TF32.
     """
 
     batch: int
@@ -41,6 +42,7 @@ class Problem:
     dilation: tuple[int, int] = (1, 1)
     dtype: torch.dtype = torch.float32
     channels_last: bool = False
+    tf32: bool = False
 
     @property
     def out_size(self) -> tuple[int, int]:

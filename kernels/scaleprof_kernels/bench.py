@@ -279,6 +279,7 @@ def _entry(operation: Operation, problem: Problem, fastest: str, origin: str) ->
         planes=(planes // 2, 1 << 62),
         plain=problem.is_plain,
         channels_last=problem.channels_last,
+        tf32=problem.tf32,
     )
 
 

@@ -3,7 +3,8 @@
 The method is that of `bench`. Torch's ways are the sum over taps, unfolding with a product, and the
 latter through torch's compiler. A *step* is the forward pass and both gradients, by autograd. The
 *tail* is the group norm of the weights, the aggregation, batch norm and residual of an LS
-convolution in inference: fused, beside its parts one after the other.
+convolution in inference: fused, beside its parts one after the other. The *conv_tail* begins at the
+1×1 convolution that makes the weights.
 """
 
 import math
@@ -17,8 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ._aggregation_problem import Aggregation
+from ._ls_problem import Tail
 from .bench import sets_beyond_cache, time_or_reason
 from .check_aggregation import random_aggregation
+from .ls_conv_tail import ls_conv_tail
 from .ls_tail import ls_tail
 from .small_kernel_aggregation import (
     gradients_reference,
@@ -26,7 +29,8 @@ from .small_kernel_aggregation import (
     small_kernel_aggregation_reference,
 )
 
-Pass = Literal["forward", "backward", "step", "tail"]
+Pass = Literal["forward", "backward", "step", "tail", "conv_tail"]
+TAILS: tuple[Pass, ...] = ("tail", "conv_tail")
 PASSES: tuple[Pass, ...] = ("forward", "backward", "step")
 Contender = Callable[[Tensor, Tensor, Tensor], Any]
 # copies of the inputs at most
@@ -78,8 +82,8 @@ def aggregation_contenders(
         problem: What is aggregated; unfolding knows no clamped border.
         compilers: Whether torch's compiler contends too, which takes a while.
     """
-    if operation == "tail":
-        return tail_contenders(problem, compilers=compilers)
+    if operation in TAILS:
+        return tail_contenders(operation, problem, compilers=compilers)
     clamped = problem.clamped
     border: Literal["zeros", "clamped"] = "clamped" if clamped else "zeros"
 
@@ -103,11 +107,12 @@ def aggregation_contenders(
 
 
 def tail_contenders(
-    problem: Aggregation, *, device: str = "cuda", compilers: bool = False
+    operation: Pass, problem: Aggregation, *, device: str = "cuda", compilers: bool = False
 ) -> dict[str, Contender]:
     """Return who can compute the tail of an LS convolution: the fused kernel, and its parts.
 
     Args:
+        operation: Of `TAILS`.
         problem: What is aggregated, with zeros around the image.
         device: Where the parameters of the norms lie.
         compilers: Whether torch's compiler contends too, with the parts.
@@ -129,9 +134,24 @@ def tail_contenders(
         y = small_kernel_aggregation(x, flat.view_as(weight))
         return functional.batch_norm(y, mean, variance, gain, offset, eps=_EPSILON) + x
 
+    # of the convolution, with sums that are about one
+    inner = problem.channels // 2
+    factors = several(filters * problem.taps, inner).view(filters, problem.taps, inner) / inner
+    bias = several(1, filters * problem.taps)[0]
+
+    def ours_whole(x: Tensor, hidden: Tensor, _: Tensor) -> Any:
+        norms = [gamma, beta], [gain, offset, mean, variance]
+        return ls_conv_tail(x, hidden, [factors, bias], *norms, _EPSILON, _EPSILON)
+
+    def all_parts(x: Tensor, hidden: Tensor, _: Tensor) -> Tensor:
+        made = functional.conv2d(hidden, factors.flatten(0, 1)[..., None, None], bias)
+        return parts(x, made.view(len(x), filters, problem.taps, *problem.size), _)
+
     found: dict[str, Contender] = {OURS: ours, PARTS: parts}
+    if operation == "conv_tail":
+        found = {OURS: ours_whole, PARTS: all_parts}
     if compilers:
-        found["torch.compile"] = torch.compile(parts, fullgraph=True, dynamic=False)
+        found["torch.compile"] = torch.compile(found[PARTS], fullgraph=True, dynamic=False)
     return found
 
 
@@ -170,14 +190,30 @@ def bench_aggregation(
     half = torch.empty(floor // 2, dtype=torch.uint8, device="cuda")
     halves = sets_beyond_cache((half,), floor, most=_MOST_CALLS)
     yield _timed(COPY, operation, problem, lambda tensor: tensor.clone(), halves)
-    first = random_aggregation(problem, device="cuda")
+    first = random_inputs(operation, problem, device="cuda")
     sets = sets_beyond_cache(first, floor, most=_MOST_CALLS)
     for name, contender in aggregation_contenders(operation, problem, compilers=compilers).items():
         yield _timed(name, operation, problem, contender, sets)
 
 
+def random_inputs(
+    operation: Pass, problem: Aggregation, *, device: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what contenders are called with: a hidden image for weights where they are made."""
+    x, weight, grad = random_aggregation(problem, device=device)
+    if operation == "conv_tail":
+        weight = grad[:, : problem.channels // 2].contiguous()
+    return x, weight, grad
+
+
 def floor_bytes(operation: Pass, problem: Aggregation) -> int:
     """Return the fewest bytes that an operation moves; a tail moves what a forward pass does."""
+    if operation == "conv_tail":
+        return Tail(
+            batch=problem.batch, channels=problem.channels, groups=problem.groups,
+            size=problem.size, kernel_size=problem.kernel_size, dtype=problem.dtype,
+            inner=problem.channels // 2,
+        ).bytes  # fmt: skip
     forward = problem.bytes if operation != "backward" else 0
     return forward + (problem.backward_bytes if operation in {"backward", "step"} else 0)
 

@@ -56,9 +56,19 @@ AGGREGATION_CASES: dict[str, Aggregation] = {
     "channels-last": _case((9, 8), channels=33, groups=3, channels_last=True),
     "channels-last-single": _case((6, 5), channels=16, groups=8, channels_last=True, dtype=_SINGLE),
     "one-tap": _case((5, 4), kernel_size=1),
+    "one-tap-channels-last": _case((5, 4), kernel_size=1, channels_last=True, dtype=_BRAIN),
     "five-by-five": _case((9, 8), kernel_size=5, dtype=_BRAIN),
+    "five-by-five-autocast": _case((7, 4), kernel_size=5, weight_dtype=_SINGLE),
+    "five-by-five-channels-last": _case(
+        (5, 7), kernel_size=5, channels=9, groups=3, channels_last=True, dtype=_SINGLE
+    ),
+    "five-by-five-shares": _case((2, 3), kernel_size=5, channels=22, groups=11, batch=1),
     "seven-by-seven": _case((8, 9), kernel_size=7, batch=1, channels=2, dtype=_SINGLE),
+    "seven-by-seven-channels-last": _case(
+        (5, 6), kernel_size=7, batch=1, channels=4, channels_last=True, dtype=_BRAIN
+    ),
     "wider-than-the-image": _case((3, 2), kernel_size=5),
+    "much-wider-than-the-image": _case((1, 2), kernel_size=7),
     "clamped": _case((6, 5), clamped=True),
     "clamped-to-one-window": _case((3, 3), clamped=True, dtype=_SINGLE),
     "clamped-channels-last": _case((5, 7), clamped=True, channels_last=True, dtype=_BRAIN),
@@ -98,9 +108,8 @@ def check_aggregation(
     from ._aggregate import can_aggregate
 
     for name, problem in cases.items():
-        for operation in AGGREGATION_OPERATIONS:
-            direction = "forward" if operation == "forward" else "backward"
-            if can_aggregate(direction, problem):
+        if can_aggregate(problem):
+            for operation in AGGREGATION_OPERATIONS:
                 yield check_one_aggregation(name, problem, operation, device=device)
 
 

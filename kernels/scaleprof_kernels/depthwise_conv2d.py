@@ -17,7 +17,8 @@ Per output element, with `K = K_h K_w` taps and `e` bytes per number, at stride 
 In half precision that is `K / 2` FLOPs per byte. With 3.0 TB/s of memory and 67 TFLOP/s of ordinary
 arithmetic (H100) memory is the floor up to 44 taps, 7×7 at most; above, ordinary arithmetic is, and
 tensor cores go further. The products with a band matrix that they need take one to four times the
-FLOPs, so up to 17×17 taps memory is the floor again.
+FLOPs, so up to 17×17 taps memory is the floor again. In float32 they round factors to TF32, and
+compute only where torch is asked for that; by default float32 is exact.
 
 Our kernels give the same bits on every run; where the table of choices prefers torch, torch's own
 rule holds (`torch.use_deterministic_algorithms`). The three operators are closed under
@@ -39,6 +40,7 @@ from ._arguments import as_paddings, as_pair, autocast, check_reach, check_tenso
 from ._choices import choose
 from ._launch import capability_of
 from ._problem import Operation, Problem, is_channels_last, memory_format, output_length
+from ._tf32 import may_round
 
 Pair = Sequence[int]
 _HAS_TRITON = find_spec("triton") is not None and torch.version.hip is None
@@ -117,7 +119,7 @@ def _forward_cuda(
         return depthwise_conv2d_reference(x, weight, bias, stride, padding, dilation)
     from ._kernels import convolve
 
-    return convolve(variant, problem, x, weight, bias, turned=False)
+    return convolve(variant, problem, x, weight, bias)
 
 
 def _input_grad_cuda(
@@ -128,9 +130,9 @@ def _input_grad_cuda(
     variant = _variant("input_grad", problem, grad.device)
     if variant == "torch":
         return input_grad_reference(grad, weight, size, stride, padding, dilation)
-    from ._kernels import convolve
+    from ._kernels import input_gradient
 
-    return convolve(variant, problem.transposed(), grad, weight, None, turned=True)
+    return input_gradient(variant, problem, grad, weight)
 
 
 def _weight_grad_cuda(
@@ -158,6 +160,7 @@ def _problem(x: Tensor, kernel_size: Pair, stride: Pair, padding: Pair, dilation
         dilation=(dilation[0], dilation[1]),
         dtype=x.dtype,
         channels_last=is_channels_last(x),
+        tf32=x.dtype == torch.float32 and may_round(),
     )
 
 
@@ -338,8 +341,9 @@ def depthwise_conv2d(
 
     Equal to `torch.nn.functional.conv2d` with as many groups as channels, and to it alone where the
     table of choices says that torch is faster, on devices without Triton, and for several filters
-    per channel. On tensor cores, a NaN or infinity spreads a few pixels further than the filter
-    reaches, within its image and channel.
+    per channel. float32 is exact unless torch is asked for TF32, as by
+    ``torch.set_float32_matmul_precision("high")``. On tensor cores, a NaN or infinity spreads a few
+    pixels further than the filter reaches, within its image and channel.
 
     Args:
         x: Images, [batch, channels, height, width] or [channels, height, width], in either order

@@ -9,6 +9,8 @@ Parameters and their names are those of the published weights.
 import torch
 from torch import Tensor, nn
 
+from ._arguments import autocast
+from .ls_conv_tail import ls_conv_tail, runs_fused_convolution
 from .ls_tail import ls_tail, runs_fused
 from .reparam import fold_norm
 from .small_kernel_aggregation import (
@@ -66,7 +68,7 @@ class SmallKernelAggregation(nn.Module):
     def kernel_of(self, x: Tensor, weight: Tensor) -> str:
         """Return what runs it on such tensors: "triton" or "torch"."""
         clamped = self.border == "clamped"
-        ours = not self.by_torch and x.is_cuda and runs_here(x, weight, clamped, "forward")
+        ours = not self.by_torch and x.is_cuda and runs_here(x, weight, clamped)
         return "triton" if ours else "torch"
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -97,11 +99,48 @@ class Tail(nn.Module):
 
     def forward(self, x: Tensor, weight: Tensor, norm: nn.GroupNorm, bn: nn.BatchNorm2d) -> Tensor:
         """Compute the tail; see `scaleprof_kernels.ls_tail`."""
-        assert bn.running_mean is not None
-        assert bn.running_var is not None
-        batch_norm = [bn.weight, bn.bias, bn.running_mean, bn.running_var]
-        y: Tensor = ls_tail(x, weight, [norm.weight, norm.bias], batch_norm, norm.eps, bn.eps)
+        group_norm = [norm.weight, norm.bias]
+        y: Tensor = ls_tail(x, weight, group_norm, _of_batch_norm(bn), norm.eps, bn.eps)
         return y
+
+
+class ConvTail(nn.Module):
+    """What follows the hidden image in inference, fused, as a module that can be seen in a model.
+
+    It has no parameters, and is given those of the convolution and the norms.
+
+    Attributes:
+        by_torch: Whether the parts run one after the other instead.
+    """
+
+    operator = "ls_conv_tail"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_torch = False
+
+    def kernel_of(self, x: Tensor, hidden: Tensor, filters: Tensor) -> str:
+        """Return what runs it on such tensors: "triton" or "torch"."""
+        ours = not self.by_torch and runs_fused_convolution(x, hidden, filters)
+        return "triton" if ours else "torch"
+
+    def forward(
+        self, x: Tensor, hidden: Tensor, filters: Tensor, bias: Tensor,
+        norm: nn.GroupNorm, bn: nn.BatchNorm2d,
+    ) -> Tensor:  # fmt: skip
+        """Compute the tail; see `scaleprof_kernels.ls_conv_tail`."""
+        y: Tensor = ls_conv_tail(
+            x, hidden, [filters, bias], [norm.weight, norm.bias], _of_batch_norm(bn),
+            norm.eps, bn.eps,
+        )  # fmt: skip
+        return y
+
+
+def _of_batch_norm(bn: nn.BatchNorm2d) -> list[Tensor]:
+    """Return scale, shift and running statistics."""
+    assert bn.running_mean is not None
+    assert bn.running_var is not None
+    return [bn.weight, bn.bias, bn.running_mean, bn.running_var]
 
 
 class LargeKernelPerception(nn.Module):
@@ -127,11 +166,16 @@ class LargeKernelPerception(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return weights, [batch, dim / groups, taps, height, width]."""
-        return self._by_filter(self.norm(self.raw(x).flatten(1, 2)))
+        return self._by_filter(self.norm(self.raw(self.hidden(x)).flatten(1, 2)))
 
-    def raw(self, x: Tensor) -> Tensor:
-        """Return weights before their norm."""
-        return self._by_filter(self.cv4(self.act(self.cv3(self.cv2(self.act(self.cv1(x)))))))
+    def hidden(self, x: Tensor) -> Tensor:
+        """Return what the weights are made from, [batch, dim / 2, height, width]."""
+        hidden: Tensor = self.act(self.cv3(self.cv2(self.act(self.cv1(x)))))
+        return hidden
+
+    def raw(self, hidden: Tensor) -> Tensor:
+        """Return weights before their norm, [batch, dim / groups, taps, height, width]."""
+        return self._by_filter(self.cv4(hidden))
 
     def _by_filter(self, weights: Tensor) -> Tensor:
         batch, _, height, width = weights.shape
@@ -170,6 +214,7 @@ class LSConv(nn.Module):
         )
         self.ska = SmallKernelAggregation()
         self.tail = Tail()
+        self.conv_tail = ConvTail()
         self.bn = nn.BatchNorm2d(dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -181,7 +226,13 @@ class LSConv(nn.Module):
 
     def _inferred(self, x: Tensor) -> Tensor:
         """The same in inference on a GPU, fused where the kernel for that is there."""
-        raw = self.lkp.raw(x)
+        hidden = self.lkp.hidden(x)
+        filters, bias = (autocast(own.detach(), x) for own in self.lkp.cv4.parameters())
+        filters = filters.view(self.lkp.norm.num_groups, -1, hidden.shape[1])
+        if self.conv_tail.kernel_of(x, hidden, filters) == "triton":
+            whole: Tensor = self.conv_tail(x, hidden, filters, bias, self.lkp.norm, self.bn)
+            return whole
+        raw = self.lkp.raw(hidden)
         if self.tail.kernel_of(x, raw) == "triton":
             fused: Tensor = self.tail(x, raw, self.lkp.norm, self.bn)
             return fused

@@ -28,7 +28,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import register_flop_formula
 
 from ._launch import capability_of
-from ._ls_problem import Tail
+from ._ls_problem import Tail, side_of
 from .small_kernel_aggregation import small_kernel_aggregation_reference
 
 _HAS_TRITON = find_spec("triton") is not None and torch.version.hip is None
@@ -71,6 +71,8 @@ def _tail_cuda(
     epsilon: float,
     batch_epsilon: float,
 ) -> Tensor:
+    if not runs_fused(x, weight):
+        return ls_tail_reference(x, weight, group_norm, batch_norm, epsilon, batch_epsilon)
     from ._ls_tail import fused_tail
 
     problem = problem_of(x, weight, epsilon, batch_epsilon)
@@ -85,21 +87,26 @@ def problem_of(x: Tensor, weight: Tensor, epsilon: float, batch_epsilon: float) 
         channels=channels,
         groups=channels // weight.shape[1],
         size=(height, width),
-        kernel_size=math.isqrt(weight.shape[2]),
+        kernel_size=side_of(weight.shape[2]),
         epsilon=epsilon,
         batch_epsilon=batch_epsilon,
         dtype=x.dtype,
     )
 
 
-def runs_fused(x: Tensor, weight: Tensor) -> bool:
-    """Return whether the kernel is there for such tensors: dense, on a GPU, of one type."""
-    if not x.is_cuda or not _HAS_TRITON or x.numel() == 0 or capability_of(x.device) < _OLDEST:
-        return False
-    from ._ls_tail import can_fuse
+def has_kernels(x: Tensor) -> bool:
+    """Return whether kernels of ours run where a tensor is, and it has elements."""
+    return x.is_cuda and _HAS_TRITON and x.numel() > 0 and capability_of(x.device) >= _OLDEST
 
+
+def runs_fused(x: Tensor, weight: Tensor) -> bool:
+    """Return whether the kernel runs such tensors: dense, on a GPU, of one type, chosen for it."""
     dense = x.is_contiguous() and weight.is_contiguous()
-    return dense and x.dtype == weight.dtype and can_fuse(problem_of(x, weight, 0.0, 0.0))
+    if not dense or x.dtype != weight.dtype or not has_kernels(x):
+        return False
+    from ._ls_choices import choose_tail
+
+    return choose_tail(problem_of(x, weight, 0.0, 0.0)).variant == "norm"
 
 
 # 3. Operator: device dispatch, shape inference, FLOP formula.

@@ -127,7 +127,7 @@ def _reads(x: Tensor, weight: Tensor) -> tuple[list[Tensor], list[Tensor]]:
 
 # 2. Triton kernels, in the files beside this one.
 def _forward_cuda(x: Tensor, weight: Tensor, clamped: bool) -> Tensor:
-    if not runs_here(x, weight, clamped, "forward"):
+    if not runs_here(x, weight, clamped):
         return small_kernel_aggregation_reference(x, weight, clamped)
     from ._aggregate import aggregate
 
@@ -137,7 +137,7 @@ def _forward_cuda(x: Tensor, weight: Tensor, clamped: bool) -> Tensor:
 def _gradients_cuda(
     grad: Tensor, x: Tensor, weight: Tensor, clamped: bool, wants_x: bool, wants_weight: bool
 ) -> tuple[Tensor, Tensor]:
-    if not runs_here(x, weight, clamped, "backward"):
+    if not runs_here(x, weight, clamped):
         return _gradients_by_torch(grad, x, weight, clamped, wants_x, wants_weight)
     from ._aggregate_backward import aggregate_backward
 
@@ -161,13 +161,13 @@ def problem_of(x: Tensor, weight: Tensor, clamped: bool) -> Aggregation:
     )
 
 
-def runs_here(x: Tensor, weight: Tensor, clamped: bool, operation: str) -> bool:
-    """Return whether our kernel runs an operation on a GPU: "forward" or "backward"."""
+def runs_here(x: Tensor, weight: Tensor, clamped: bool) -> bool:
+    """Return whether our kernels aggregate such tensors of a GPU, and differentiate it."""
     if not _HAS_TRITON or x.numel() == 0 or capability_of(x.device) < _OLDEST:
         return False
     from ._aggregate import can_aggregate
 
-    return can_aggregate(operation, problem_of(x, weight, clamped))
+    return can_aggregate(problem_of(x, weight, clamped))
 
 
 # 3. Operators: device dispatch, shape inference, backward, FLOP formula.

@@ -22,7 +22,7 @@ def use_kernels(module: "nn.Module", kernels: Kernels) -> Mapping[str, "nn.Modul
         The modules that are such operators, by path.
     """
     from scaleprof_kernels import replace_depthwise_, restore_depthwise_
-    from scaleprof_kernels.ls_conv import SmallKernelAggregation, Tail
+    from scaleprof_kernels.ls_conv import ConvTail, SmallKernelAggregation, Tail
 
     restore_depthwise_(module)
     swapped = replace_depthwise_(module).swapped
@@ -30,7 +30,7 @@ def use_kernels(module: "nn.Module", kernels: Kernels) -> Mapping[str, "nn.Modul
     if kernels == "torch":
         restore_depthwise_(module)
     for path, part in module.named_modules():
-        if isinstance(part, SmallKernelAggregation | Tail):
+        if isinstance(part, SmallKernelAggregation | Tail | ConvTail):
             part.by_torch = kernels == "torch"
             found[path] = part
     return found
@@ -46,11 +46,13 @@ def kernel_name(operator: "nn.Module", *inputs: object) -> str:
     from torch import Tensor
 
     from scaleprof_kernels import DepthwiseConv2d
-    from scaleprof_kernels.ls_conv import SmallKernelAggregation, Tail
+    from scaleprof_kernels.ls_conv import ConvTail, SmallKernelAggregation, Tail
 
     tensors = [value for value in inputs if isinstance(value, Tensor)]
     if isinstance(operator, DepthwiseConv2d):
         return f"depthwise_conv2d: {operator.kernel_of(tensors[0])}"
     if isinstance(operator, SmallKernelAggregation | Tail):
         return f"{operator.operator}: {operator.kernel_of(*tensors[:2])}"
+    if isinstance(operator, ConvTail):
+        return f"{operator.operator}: {operator.kernel_of(*tensors[:3])}"
     return "depthwise_conv2d: torch"

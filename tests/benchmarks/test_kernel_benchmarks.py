@@ -92,18 +92,19 @@ def test_aggregation_is_timed_without_the_problem_whose_kernel_is_wrong(scripted
     assert status == aggregation.INCOMPLETE
     assert "warning: backward, 128×28×28, float16: RuntimeError: wrong" in said.splitlines()
     # 1.1 times the floor: three forward, two backward; 90 times torch in three, and as often its
-    # parts in three tails
+    # parts in three tails, and in two with their convolution
     whole = len(list(aggregation.plan()))
-    last = f"summary: {whole - 1} of {whole} problems timed, 11 goal reached, 1 not measured"
+    last = f"summary: {whole - 1} of {whole} problems timed, 13 goal reached, 1 not measured"
     assert said.splitlines()[-1] == last
     timings = json.loads((tmp_path / "aggregation.json").read_text())["timings"]
     # two problems come twice, the second time beside torch's compiler, and count once
     assert len(timings) == 4 * (whole - 1 - 2)
 
 
-def test_a_tail_that_is_far_from_its_parts_is_not_timed(monkeypatch):
+@pytest.mark.parametrize("operation", aggregation.TAILS)
+def test_a_tail_that_is_far_from_its_parts_is_not_timed(operation, monkeypatch):
     given = aggregation.problem(16, 5, torch.float32)
-    aggregation.check_tail(given, device="cpu")
+    aggregation.check_tail(operation, given, device="cpu")
     contenders = aggregation.tail_contenders
 
     def wrong(*given, **settings):
@@ -112,7 +113,7 @@ def test_a_tail_that_is_far_from_its_parts_is_not_timed(monkeypatch):
 
     monkeypatch.setattr(aggregation, "tail_contenders", wrong)
     with pytest.raises(RuntimeError, match=r"the tail is 1.0e-02 off its parts, at most 0.005"):
-        aggregation.check_tail(given, device="cpu")
+        aggregation.check_tail(operation, given, device="cpu")
 
 
 CASES = [

@@ -6,7 +6,7 @@ import torch
 
 from scaleprof_kernels import bench as timing
 from scaleprof_kernels.bench import bench, repetitions, time_or_reason
-from scaleprof_kernels.bench_aggregation import PASSES, bench_aggregation
+from scaleprof_kernels.bench_aggregation import PASSES, TAILS, bench_aggregation
 from scaleprof_kernels.check import same_size
 from scaleprof_kernels.check_aggregation import aggregation
 
@@ -64,7 +64,7 @@ def test_every_contender_of_a_convolution_is_timed(operation, monkeypatch):
 
 
 @pytest.mark.usefixtures("cuda")
-@pytest.mark.parametrize("operation", [*PASSES, "tail"])
+@pytest.mark.parametrize("operation", [*PASSES, *TAILS])
 def test_every_contender_of_an_aggregation_is_timed(operation):
     given = aggregation(batch=1, channels=4, groups=2, size=(4, 3), dtype="float32")
     found = list(bench_aggregation(operation, given))

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -44,9 +45,14 @@ def test_the_built_in_table_chooses(given, want):
     assert choose("forward", given).variant == want
 
 
-def test_the_input_gradient_with_a_stride_is_left_to_torch():
-    assert choose("input_grad", problem(stride=(2, 2))).variant == "torch"
-    assert choose("weight_grad", problem(stride=(2, 2))).variant == "direct"
+def test_the_input_gradient_at_a_stride_runs_on_kernels_of_stride_one():
+    strided = problem(stride=(2, 2))
+    assert choose("input_grad", strided).variant == "toeplitz"
+    assert choose("input_grad", replace(strided, dtype=torch.float32)).variant == "direct"
+    assert choose("weight_grad", strided).variant == "direct"
+    # taps apart, or fewer than the stride, leave inputs that no kernel of ours would write
+    assert choose("input_grad", problem(stride=(2, 2), dilation=(2, 2))).variant == "torch"
+    assert choose("input_grad", problem(kernel=(13, 2), stride=(1, 3))).variant == "torch"
 
 
 def test_every_entry_says_where_it_is_known_from():
@@ -104,7 +110,8 @@ def test_whatever_is_chosen_can_run_and_be_planned(**shape):
         variant = choose(operation, any_problem).variant
         assert can_run(variant, operation, any_problem)
         if variant != "torch":
-            assert launches(variant, operation, any_problem, capability=90).grid > 0
+            planned = launches(variant, operation, any_problem, capability=90)
+            assert min(launch.grid for launch in planned) > 0
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -64,8 +64,9 @@ AGGREGATION = aggregation(batch=3, channels=4, groups=2, size=(5, 3), dtype="flo
 @pytest.mark.parametrize(
     "launch",
     [
-        pytest.param(launches(v, o, CONVOLUTION, capability=90), id=f"{v}-{o}")
+        pytest.param(launch, id=f"{v}-{o}")
         for v, o in (("toeplitz", "forward"), ("direct", "input_grad"), ("toeplitz", "weight_grad"))
+        for launch in launches(v, o, CONVOLUTION, capability=90)
     ]
     + [pytest.param(plan_aggregate(AGGREGATION), id="aggregate")],
 )

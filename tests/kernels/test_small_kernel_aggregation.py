@@ -218,13 +218,13 @@ def test_wrong_arguments_are_named_with_what_was_expected(change, error, message
 def test_what_the_kernel_cannot_address_or_hold_is_left_to_torch():
     pytest.importorskip("triton")
     small = {"batch": 2, "channels": 16, "groups": 8, "size": (14, 14)}
-    assert can_aggregate("backward", Aggregation(**small))
-    assert not can_aggregate("forward", Aggregation(**small, dtype=torch.float64))
-    assert not can_aggregate("forward", Aggregation(**small, kernel_size=9))
-    assert not can_aggregate("backward", Aggregation(**small, kernel_size=5))
+    assert can_aggregate(Aggregation(**small))
+    assert not can_aggregate(Aggregation(**small, dtype=torch.float64))
+    assert not can_aggregate(Aggregation(**small, kernel_size=9))
+    assert can_aggregate(Aggregation(**small, kernel_size=7))
     # an image of 2**31 numbers
     large = {**small, "channels": 2**15, "size": (256, 256)}
-    assert not can_aggregate("forward", Aggregation(**large))
+    assert not can_aggregate(Aggregation(**large))
 
 
 def test_bytes_are_those_of_the_tensors():
@@ -273,16 +273,86 @@ def test_sizes_that_no_module_has_are_refused(arguments, message):
         LSConv(arguments.pop("dim"), **arguments)
 
 
-def test_the_fused_tail_is_registered_and_is_the_modules_own():
+@pytest.fixture
+def module():
+    """An LS convolution whose norms are not at their start."""
     torch.manual_seed(0)
     module = LSConv(16).eval()
-    torch.nn.init.uniform_(module.bn.running_var, 0.5, 1.5)
+    for part in (module.lkp.norm.weight, module.lkp.norm.bias, module.bn.running_var):
+        torch.nn.init.uniform_(part, 0.5, 1.5)
+    return module
+
+
+def test_the_fused_tails_are_registered_and_are_the_modules_own(module):
     x = torch.randn(2, 16, 6, 5)
-    norm, bn = module.lkp.norm, module.bn
-    norms = [norm.weight, norm.bias], [bn.weight, bn.bias, bn.running_mean, bn.running_var]
+    lkp, bn = module.lkp, module.bn
+    norms = [lkp.norm.weight, lkp.norm.bias], [bn.weight, bn.bias, bn.running_mean, bn.running_var]
     with torch.no_grad():
-        arguments = (x, module.lkp.raw(x), *norms, norm.eps, bn.eps)
-        torch.testing.assert_close(torch.ops.scaleprof.ls_tail(*arguments), module(x))
-        torch.library.opcheck(torch.ops.scaleprof.ls_tail, arguments)
+        hidden = lkp.hidden(x)
+        convolution = [lkp.cv4.weight.view(2, 9, 8), lkp.cv4.bias]
+        for name, arguments in {
+            "ls_tail": (x, lkp.raw(hidden), *norms, lkp.norm.eps, bn.eps),
+            "ls_conv_tail": (x, hidden, convolution, *norms, lkp.norm.eps, bn.eps),
+        }.items():
+            operator = getattr(torch.ops.scaleprof, name)
+            torch.testing.assert_close(operator(*arguments), module(x))
+            torch.library.opcheck(operator, arguments)
         # what runs on a GPU where no kernel fits
         torch.testing.assert_close(module._inferred(x), module(x))
+
+
+def test_flops_of_the_fused_tails_are_those_of_products_and_sums(module):
+    x = torch.randn(2, 16, 6, 5)
+    norm, bn = module.lkp.norm, module.bn
+    with torch.no_grad():
+        hidden = module.lkp.hidden(x)
+        raw = module.lkp.raw(hidden)
+        with FlopCounterMode(display=False) as from_filters:
+            module.tail(x, raw, norm, bn)
+        with FlopCounterMode(display=False) as from_hidden:
+            filters, bias = module.lkp.cv4.weight.detach(), module.lkp.cv4.bias.detach()
+            module.conv_tail(x, hidden, filters.view(2, 9, 8), bias, norm, bn)
+        with FlopCounterMode(display=False) as product:
+            module.lkp.raw(hidden)
+    assert from_filters.get_total_flops() == 2 * x.numel() * 9
+    want = from_filters.get_total_flops() + product.get_total_flops()
+    assert from_hidden.get_total_flops() == want
+
+
+def test_the_fused_tails_go_through_torchs_compiler(module):
+    x = torch.randn(2, 16, 6, 5)
+    norm, bn, lkp = module.lkp.norm, module.bn, module.lkp
+
+    def both(x):
+        hidden = lkp.hidden(x)
+        whole = module.conv_tail(x, hidden, lkp.cv4.weight.view(2, 9, 8), lkp.cv4.bias, norm, bn)
+        return whole, module.tail(x, lkp.raw(hidden), norm, bn)
+
+    with torch.no_grad():
+        for got in torch.compile(both, fullgraph=True, backend="aot_eager")(x):
+            torch.testing.assert_close(got, module(x))
+
+
+def test_a_tail_on_a_cpu_is_said_to_run_on_torch(module):
+    x = torch.randn(2, 16, 6, 5)
+    hidden = module.lkp.hidden(x)
+    filters = module.lkp.cv4.weight.view(2, 9, 8)
+    assert module.conv_tail.kernel_of(x, hidden, filters) == "torch"
+    assert module.tail.kernel_of(x, module.lkp.raw(hidden)) == "torch"
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_which_tail_runs_is_decided_within_torchs_compiler(dynamic):
+    pytest.importorskip("triton")
+    from scaleprof_kernels._ls_choices import choose_tail
+    from scaleprof_kernels.ls_conv_tail import conv_problem_of
+
+    def decided(x, hidden, filters):
+        variant = choose_tail(conv_problem_of(x, hidden, filters, 0.0, 0.0)).variant
+        return x + ("product", "norm", "parts").index(variant)
+
+    compiled = torch.compile(decided, fullgraph=True, dynamic=dynamic, backend="eager")
+    filters = torch.zeros(2, 9, 8, dtype=torch.float16)
+    for size, want in ((7, 0), (14, 0), (28, 1), (90, 2)):
+        images = [torch.zeros(1, c, size, size, dtype=torch.float16) for c in (16, 8)]
+        assert compiled(*images, filters)[0, 0, 0, 0] == want

@@ -14,9 +14,9 @@ UNIREPLKNET = {"dims": (8, 16, 24, 32), "depths": (1, 2, 2, 1), "deploy": True}
 
 def test_large_depthwise_kernels_and_the_parts_of_ls_convolution_are_found():
     found = use_kernels(lsnet_t(**LSNET), "torch")
-    # two of LSConv's blocks, each with a 7×7 kernel, an aggregation and a tail
+    # two of LSConv's blocks, each with a 7×7 kernel, an aggregation and two tails
     names = sorted(path.split(".", 2)[2] for path in found)
-    assert names == sorted(["mixer.lkp.cv2.c", "mixer.ska", "mixer.tail"] * 2)
+    assert names == sorted(["mixer.lkp.cv2.c", "mixer.ska", "mixer.tail", "mixer.conv_tail"] * 2)
     found = use_kernels(unireplknet_t(**UNIREPLKNET), "torch")
     # the first stage and every second block of the third have 3×3 kernels
     assert len(found) == 2 + 1 + 1
@@ -39,8 +39,10 @@ def test_what_runs_an_operator_is_named():
     found = use_kernels(model, "triton")
     x, weight = torch.ones(1, 16, 7, 7), torch.ones(1, 2, 9, 7, 7)
     # on a CPU torch does it, whoever was asked
-    names = {kernel_name(operator, x, weight) for operator in found.values()}
+    filters = torch.ones(2, 9, 9)
+    names = {kernel_name(operator, x, weight, filters) for operator in found.values()}
     assert names == {
         "depthwise_conv2d: torch", "small_kernel_aggregation: torch", "ls_tail: torch",
+        "ls_conv_tail: torch",
     }  # fmt: skip
     assert kernel_name(nn.Conv2d(8, 8, 7, groups=8), x) == "depthwise_conv2d: torch"

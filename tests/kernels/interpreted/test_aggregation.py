@@ -11,6 +11,7 @@ import torch
 
 from scaleprof_kernels._aggregate import aggregate, can_aggregate
 from scaleprof_kernels._aggregate_backward import aggregate_backward
+from scaleprof_kernels.bench_aggregation import unfolded
 from scaleprof_kernels.check_aggregation import (
     AGGREGATION_CASES,
     AGGREGATION_OPERATIONS,
@@ -22,7 +23,7 @@ PAIRS = [
     pytest.param(name, operation, id=f"{name}-{operation}")
     for name, problem in AGGREGATION_CASES.items()
     for operation in AGGREGATION_OPERATIONS
-    if can_aggregate("forward" if operation == "forward" else "backward", problem)
+    if can_aggregate(problem)
 ]
 
 
@@ -32,8 +33,9 @@ def test_error_is_no_more_than_rounding_explains(name, operation):
     assert verdict.error <= verdict.bound
 
 
-def test_a_repeated_run_gives_the_same_bits():
-    problem = AGGREGATION_CASES["more-channels-than-a-program"]
+@pytest.mark.parametrize("name", ["more-channels-than-a-program", "five-by-five"])
+def test_a_repeated_run_gives_the_same_bits(name):
+    problem = AGGREGATION_CASES[name]
     verdict = check_one_aggregation("shares", problem, "weight_grad", device="cpu")
     assert verdict.repeats
 
@@ -56,7 +58,9 @@ def test_an_image_does_not_depend_on_the_others_of_its_batch():
 
 
 @pytest.mark.parametrize("wanted", [(True, False), (False, True)], ids=["x", "weight"])
-@pytest.mark.parametrize("name", ["two-by-two", "clamped", "more-channels-than-a-program"])
+@pytest.mark.parametrize(
+    "name", ["two-by-two", "clamped", "more-channels-than-a-program", "five-by-five-autocast"]
+)
 def test_only_the_gradient_that_is_wanted_is_computed(name, wanted):
     problem = AGGREGATION_CASES[name]
     x, weight, grad = random_aggregation(problem, device="cpu")
@@ -94,7 +98,7 @@ def test_large_halves_do_not_overflow_on_the_way():
     assert torch.equal(y[..., 1, 1], torch.zeros_like(y[..., 1, 1]))
 
 
-@pytest.mark.parametrize("name", ["lsnet-7", "channels-last"])
+@pytest.mark.parametrize("name", ["lsnet-7", "channels-last", "five-by-five-channels-last"])
 def test_weights_are_read_where_they_lie(name):
     problem = AGGREGATION_CASES[name]
     x, weight, grad = random_aggregation(problem, device="cpu")
@@ -112,6 +116,17 @@ def test_weights_are_read_where_they_lie(name):
         aggregate_backward(problem, grad, x, taps_last, (True, True)), gradients, strict=True
     ):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["one-tap", "two-by-two", "five-by-five", "seven-by-seven"])
+def test_gradients_are_those_of_unfolding(name):
+    problem = replace(AGGREGATION_CASES[name], dtype=torch.float32)
+    x, weight, grad = random_aggregation(problem, device="cpu")
+    inputs = [tensor.double().requires_grad_() for tensor in (x, weight)]
+    want = torch.autograd.grad(unfolded(*inputs), inputs, grad.double())
+    got = aggregate_backward(problem, grad, x, weight, (True, True))
+    for ours, theirs in zip(got, want, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_inputs_in_strided_and_shifted_memory_are_the_same_numbers():

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from scaleprof_kernels import _toeplitz_weight_grad
 from scaleprof_kernels._choices import can_run
 from scaleprof_kernels.check import CASES, OPERATIONS, check_one, random_tensors, run_variant
 
@@ -16,7 +17,7 @@ from scaleprof_kernels.check import CASES, OPERATIONS, check_one, random_tensors
 DIRECT = {
     "odd-width", "more-padding-than-filter", "cropping", "one-row", "even-filter",
     "single-precision-tall-filter", "stride-2", "stride-1-by-3", "dilation-2", "dilation-7",
-    "stride-and-dilation", "channels-last-single", "channels-last-stride",
+    "stride-and-dilation", "stride-3-even", "channels-last-single", "channels-last-stride",
 }  # fmt: skip
 PAIRS = [
     pytest.param(name, variant, operation, id=f"{name}-{variant}-{operation}")
@@ -36,6 +37,17 @@ def test_error_is_no_more_than_rounding_explains(name, variant, operation):
 def test_a_repeated_run_gives_the_same_bits():
     verdict = check_one("odd-width", CASES["odd-width"], "weight_grad", "toeplitz", device="cpu")
     assert verdict.repeats
+
+
+@pytest.mark.parametrize(("fewest", "most"), [(1, 1), (2, 2), (1, 1024)])
+def test_however_steps_are_divided_among_programs_each_counts_once(fewest, most, monkeypatch):
+    monkeypatch.setattr(_toeplitz_weight_grad, "_FEWEST_PROGRAMS", fewest)
+    monkeypatch.setattr(_toeplitz_weight_grad, "_PROGRAMS", most)
+    case = replace(CASES["blocks-of-56"], batch=32, channels=1)
+    launch, _ = _toeplitz_weight_grad.plan_toeplitz_weight_grad(case, capability=90)
+    assert launch.integers["chunk"] > 1
+    verdict = check_one("blocks-of-56", case, "weight_grad", "toeplitz", device="cpu", runs=1)
+    assert verdict.error <= verdict.bound
 
 
 def test_an_image_does_not_depend_on_the_others_of_its_batch():
