@@ -28,6 +28,8 @@ class SharedServer(WorkerServer):
             process, control = _waiting.pop(self._wants, (None, None))
             if process is not None and process.poll() is None:
                 self._process, self._control = process, control
+            elif control is not None:
+                control.close()
         super().start()
 
     def run(self, *args, **kwargs):

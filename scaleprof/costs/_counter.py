@@ -165,7 +165,8 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.taken_as_true = 0
         self._kinds: dict[OpOverload, tuple[_ledger.Kind, Tally | None]] = {}
         self._here: dict[tuple[Any, ...], tuple[Known, Tally, int]] = {}
-        _KNOWN.forget_if(tuple(flop_registry.items()))
+        # what numbers become where no type is given
+        _KNOWN.forget_if((torch.get_default_dtype(), *flop_registry.items()))
 
     def __torch_dispatch__(
         self,

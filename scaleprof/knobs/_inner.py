@@ -20,15 +20,19 @@ def with_inner_defaults(arguments: Arguments) -> Arguments:
     """
     values = deepcopy(arguments.values)
     for path in arguments.callables:
-        keys: list[Any] = [int(key) if key.isdigit() else key for key in path.split(".")]
-        *inside, last = keys
+        *inside, last = path.split(".")
         holder: Any = values
         for key in inside:
-            holder = holder[key]
+            holder = holder[_key(holder, key)]
         # items of tuples stay what they are
         if isinstance(holder, dict | list):
-            holder[last] = _spelled_out(holder[last])
+            at = _key(holder, last)
+            holder[at] = _spelled_out(holder[at])
     return Arguments(values, arguments.callables)
+
+
+def _key(holder: Any, key: str) -> Any:
+    return key if isinstance(holder, dict) else int(key)
 
 
 def _spelled_out(value: Any) -> Any:

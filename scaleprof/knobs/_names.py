@@ -46,7 +46,7 @@ _GRID = re.compile(
     r"(?<!kernel_)(?<!patch_)(?<!pool_)(?<!group_)(?<!hidden_)size|resolution|grid", re.IGNORECASE
 )
 # numbers in the code of a class are named by what they are in it, whatever it is called
-_CLASS = re.compile(r"^constants\.([\w.]+:)?\w+\.")
+_CLASS = re.compile(r"^constants\.([^:]+:)?[\w#]+\.")
 
 
 def _any(patterns: dict[str, str]) -> re.Pattern[str]:

@@ -6,6 +6,8 @@ defaults of the constructors of its parts. Each is named by its class and by wha
 network is built it can be another number, as if the author had written that.
 """
 
+import __future__
+
 import ast
 import copy
 import functools
@@ -104,7 +106,7 @@ def _owners(classes: Iterable[type]) -> dict[type, _Init]:
 
 def _noting(init: _Init, left: dict[str, Any]) -> Callable[..., None]:
     """A constructor that notes the numbers among its defaults that it is not given."""
-    signature = inspect.signature(init)
+    signature = inspect.signature(init, follow_wrapped=False)
     numbers = {
         name: parameter.default
         for name, parameter in signature.parameters.items()
@@ -176,7 +178,8 @@ def _replace(init: _Init, name: str, values: Mapping[str, Any]) -> None:
 
 
 def _defaults(init: _Init) -> dict[str, Any]:
-    parameters = inspect.signature(init).parameters.values()
+    # what it wraps has defaults of its own, which it may not use
+    parameters = inspect.signature(init, follow_wrapped=False).parameters.values()
     return {p.name: p.default for p in parameters if _is_constant(p.default, _MIN_DEFAULT)}
 
 
@@ -276,7 +279,10 @@ def _with_literals(init: _Init, new: Mapping[str, Any]) -> types.CodeType:
     assert isinstance(inside, ast.ClassDef)
     inside.body = [definition]
     tree = ast.fix_missing_locations(ast.Module(body=[inside], type_ignores=[]))
-    code = compile(tree, init.__code__.co_filename, "exec")
+    ast.increment_lineno(tree, init.__code__.co_firstlineno - 1)
+    # annotations are evaluated, or not, as in the file that it comes from
+    flags = init.__code__.co_flags & __future__.annotations.compiler_flag
+    code = compile(tree, init.__code__.co_filename, "exec", flags=flags, dont_inherit=True)
     (body,) = (c for c in code.co_consts if isinstance(c, types.CodeType))
     (found,) = (
         c

@@ -65,8 +65,13 @@ def inner_call(call: ConstructorCall) -> ConstructorCall:
         or "builder" not in call.callables
         or not isinstance(arguments, dict)
         or call.arguments.keys() - known
+        # whoever checks the inner call sees no other paths
+        or any(path != "builder" and not path.startswith("arguments.") for path in call.callables)
     ):
-        raise ModelError(f"`{call.target}` is not called without your consent: it names no builder")
+        raise ModelError(
+            f"`{call.target}` is not called without your consent: "
+            "its arguments are not of the form that scaleprof writes"
+        )
     callables = tuple(
         path.removeprefix("arguments.") for path in call.callables if path != "builder"
     )

@@ -83,7 +83,7 @@ class Crew:
         self._spawned.close()
 
     def start(self) -> None:
-        """Let those who count import, while those who touch the device are asked what it is."""
+        """Let those who count and fork import, while other things are seen to."""
         self._forked.start()
 
     def uses(self, device_type: str) -> None:
@@ -137,15 +137,16 @@ class Crew:
         fork. CUDA may start in a fork of a process that never touched it: the first job shows
         whether it does here, and is spawned if not.
         """
-        least = 0 if self._type == "cpu" else _LEAST_ON_ACCELERATOR
-        limits = self._limits(MEASURE_LIMITS_S, least_memory=least)
         if self._type == "cpu":
+            limits = self._limits(MEASURE_LIMITS_S)
             return self._forked.run(job, request, reply, limits=limits)
         if self._type == "cuda" and self._forks is not False:
+            limits = self._limits(MEASURE_LIMITS_S, least_memory=_LEAST_ON_ACCELERATOR)
             outcome = self._forked.run(job, request, reply, limits=limits)
             if self._forks or isinstance(outcome, Done):
                 self._forks = True
                 return outcome
+        limits = self._limits(MEASURE_LIMITS_S, least_memory=_LEAST_ON_ACCELERATOR)
         outcome = self._spawned.run(job, request, reply, limits=limits)
         if isinstance(outcome, Done):
             self._forks = False

@@ -16,8 +16,17 @@ from scaleprof.knobs import (
     resolve_factors,
     resolve_strategy,
 )
+from scaleprof.knobs._groups import Arguments, find_groups
 from scaleprof.knobs._names import may_be_grid, may_be_width, may_divide
-from scaleprof.models import build_module, call_of, parse_inputs, parse_reference, resolve_model
+from scaleprof.knobs._turned import turned_call
+from scaleprof.models import (
+    ConstructorCall,
+    build_module,
+    call_of,
+    parse_inputs,
+    parse_reference,
+    resolve_model,
+)
 
 NETS = str(Path(__file__).parents[1] / "models" / "coded_nets.py")
 AXES = ("width", "depth", "resolution")
@@ -172,3 +181,11 @@ def test_published_models_with_sizes_in_their_code_have_every_axis(model, axis, 
     knobs = knobs_of(model)
     assert {name: knobs.axes[name].status for name in AXES} == dict.fromkeys(AXES, "ok")
     assert any(part in name for name in knobs.axes[axis].arguments)
+
+
+def test_an_argument_of_that_name_is_the_models_own():
+    call = ConstructorCall(target=f"{NETS}:Net", arguments={"constants": 64})
+    arguments = Arguments({"constants": 64})
+    groups = find_groups(arguments.values)
+    got = turned_call(call, arguments, groups, {"constants": [96]})
+    assert got == ConstructorCall(target=f"{NETS}:Net", arguments={"constants": 96})

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from scaleprof.knobs import find_knobs, resolve_factors
-from scaleprof.knobs._groups import Group
+from scaleprof.knobs._groups import Arguments, Group
+from scaleprof.knobs._inner import with_inner_defaults
 from scaleprof.knobs._names import may_be_width
 from scaleprof.knobs._ways import _uniform
 from scaleprof.models import build_module, call_of, parse_inputs, parse_reference, resolve_model
@@ -132,3 +133,8 @@ def test_fractions_of_whole_numbers_stay_whole_unless_they_multiply(values, scal
 @pytest.mark.parametrize("name", ["sr_ratios", "config.sr_ratios[*]", "attn.block_size"])
 def test_strides_and_sides_inside_attention_are_no_width(name):
     assert not may_be_width(name)
+
+
+def test_classes_in_dictionaries_are_found_by_their_keys():
+    arguments = Arguments({"norms": {"0": "torch.nn:GroupNorm"}}, ("norms.0",))
+    assert with_inner_defaults(arguments) == arguments

@@ -330,7 +330,7 @@ def test_wider_layers_are_trusted_as_far_as_what_they_wrap():
     unnamed = ConstructorCall(
         target="scaleprof.models.scaled:build_scaled", arguments={"builder": "os:system"}
     )
-    with pytest.raises(ModelError, match="names no builder"):
+    with pytest.raises(ModelError, match="not of the form"):
         check_trusted(unnamed)
 
 

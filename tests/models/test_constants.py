@@ -21,6 +21,20 @@ Literal, Defaults, Decorated = (
     import_target(f"{NETS}:{name}") for name in ("Literal", "Defaults", "Decorated")
 )
 
+# a call that leaves a file behind
+TOUCH = {"class": "os:system", "keywords": {"command": "touch ran"}}
+ANNOTATED = """
+from __future__ import annotations
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        def wide(size: Unknown) -> Unknown:
+            return nn.Linear(8, size)
+        self.layer = wide(96)
+"""
+
 
 def test_literals_and_defaults_that_nobody_gives_are_found():
     # strides, kernels and depths are too small to be channels; arguments of the net are none
@@ -75,6 +89,9 @@ def test_a_decorated_constructor_is_left_alone():
         pytest.param({"Nothing": {"(96)": 1}}, "`Nothing` is no module class beside", id="class"),
         pytest.param({"Literal": {"(97)": 1}}, r"no number `\(97\)`", id="literal"),
         pytest.param({"Attention": {"dim": 1}}, "no number `dim`", id="no-default"),
+        pytest.param(
+            {"Decorated": {"features": 96}}, "no number `features`", id="of-what-it-wraps"
+        ),
         pytest.param({"Literal": {"(96)": 0}}, "must stay whole and positive, got 0", id="zero"),
         pytest.param({"Literal": {"(96)": 9.5}}, "whole and positive, got 9.5", id="fraction"),
         pytest.param({"Literal": {"(96)": (9, 9)}}, r"got \(9, 9\)", id="several-for-one"),
@@ -114,3 +131,34 @@ def test_numbers_are_changed_without_consent_in_trusted_packages_only():
     )
     with pytest.raises(ModelError, match="no mapping"):
         check_trusted(odd)
+
+
+@pytest.mark.parametrize(
+    ("added", "path"),
+    [
+        pytest.param({"width": TOUCH}, "width", id="width"),
+        pytest.param(
+            {"constants": {"torch.nn:Linear": TOUCH}}, "constants.torch.nn:Linear", id="constants"
+        ),
+        pytest.param({"blocks": [TOUCH]}, "blocks.0", id="blocks"),
+        pytest.param({"arguments": TOUCH}, "arguments", id="arguments"),
+    ],
+)
+def test_only_what_the_inner_call_shows_is_called(tmp_path, monkeypatch, added, path):
+    monkeypatch.chdir(tmp_path)
+    arguments = {"builder": "torch.nn:Linear", "arguments": {"in_features": 8, "out_features": 8}}
+    call = ConstructorCall(
+        target="scaleprof.models.scaled:build_scaled",
+        arguments={**arguments, **added},
+        callables=("builder", path),
+    )
+    with pytest.raises(ModelError, match="without your consent"):
+        build_module(call, trust=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_whose_annotations_are_not_evaluated_stays_so(tmp_path):
+    path = tmp_path / "annotated.py"
+    path.write_text(ANNOTATED)
+    call = call_with_constants(ConstructorCall(target=f"{path}:Net"), {"Net": {"(96)": 144}})
+    assert build_module(call).layer.out_features == 144
