@@ -73,7 +73,9 @@ The modelled times are limits, each reached only if everything else hides behind
 instructions at four per clock on each of 132 multiprocessors at 1.83 GHz; *tensor cores*, their
 products, padding included, at 798 TFLOP/s; *floor*, each tensor moved once at 3.0 TB/s. The last
 two rates were measured on an H100, with a matrix product and a copy. *At best* is the largest of
-the three; latencies, cache traffic and launches come on top, so a measured time will be longer.
+the three; latencies, cache traffic, launches, the rate of loads and stores and what is left over in
+the last wave of programs come on top, so a measured time will be longer: registers let one or two
+programs, 8 warps in all, run on a multiprocessor at once.
 TF32 is float32 where torch is asked to round its factors; tensor cores then take twice as long.
 
 {table}
@@ -116,8 +118,9 @@ comparisons.
 The modelled times are limits, as in the table of depthwise convolution: *issue*, all instructions
 at four per clock on each of 132 multiprocessors at 1.83 GHz; *tensor cores*, products, padding
 included, at 798 TFLOP/s, which products of single warps may not reach; *floor*, each tensor moved
-once at 3.0 TB/s. *At best* is the largest; latencies, cache traffic and launches come on top, so a
-measured time will be longer.
+once at 3.0 TB/s. *At best* is the largest; latencies, cache traffic, launches and the rate of loads
+and stores come on top, so a measured time will be longer. Other versions of Triton allot other
+numbers of registers, and fewer or more programs then run at once.
 
 {table}
 

@@ -6,8 +6,10 @@ A table that was measured goes in front of ours with `use_choices`.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +40,7 @@ class Choice:
         outputs: Least and most outputs along the longer side of a map.
         planes: Least and most images times channels.
         flops: Least and most FLOPs.
+        strides: Least and most product of both strides.
         plain: Whether stride and dilation are one; None for both.
         channels_last: Whether memory runs over channels first; None for both.
         tf32: Whether factors of float32 may be rounded to TF32; None for both.
@@ -51,6 +54,7 @@ class Choice:
     outputs: tuple[int, int] = (1, _ENDLESS)
     planes: tuple[int, int] = (1, _ENDLESS)
     flops: tuple[int, int] = (0, _ENDLESS)
+    strides: tuple[int, int] = (1, _ENDLESS)
     plain: bool | None = None
     channels_last: bool | None = None
     tf32: bool | None = None
@@ -62,6 +66,7 @@ class Choice:
             (self.outputs, max(problem.out_size)),
             (self.planes, problem.batch * problem.channels),
             (self.flops, problem.flops),
+            (self.strides, math.prod(problem.stride)),
         )
         return (
             operation in self.operations
@@ -76,14 +81,16 @@ class Choice:
 # Reasons, entry by entry. None has been measured.
 # 1. torch unrolls 1, 3 and 5 taps, and cuDNN takes the half precisions there.
 # 2. a few microseconds of work: starting a kernel decides, and torch starts faster than Triton.
-# 3. a transposed copy in and out costs more than few taps in the order of memory they are in.
-# 4. tensor cores reach the memory floor up to 17 taps, and beat other arithmetic beyond.
-# 5. input gradients at a stride are convolutions at stride one, each with every so many taps.
-# 6. float32 that may be rounded to TF32 runs on tensor cores too, at half the rate.
-# 7. the direct kernel loads an input once for all outputs of a lane; torch loads it for each.
+# 3. input gradients at a stride are as many launches as the strides' product: not beyond four.
+# 4. a transposed copy in and out costs more than few taps in the order of memory they are in.
+# 5. tensor cores reach the memory floor up to 17 taps, and beat other arithmetic beyond.
+# 6. input gradients at a stride are convolutions at stride one, each with every so many taps.
+# 7. float32 that may be rounded to TF32 runs on tensor cores too, at half the rate.
+# 8. the direct kernel loads an input once for all outputs of a lane; torch loads it for each.
 MODELLED = (
     Choice(variant="torch", origin="modelled", taps=(1, 5)),
     Choice(variant="torch", origin="modelled", flops=(0, 20_000_000)),
+    Choice(variant="torch", origin="modelled", operations=("input_grad",), strides=(5, _ENDLESS)),
     Choice(variant="direct", origin="modelled", dtypes=HALVES, taps=(6, 7), channels_last=True),
     Choice(variant="toeplitz", origin="modelled", dtypes=HALVES, plain=True),
     Choice(variant="toeplitz", origin="modelled", dtypes=HALVES, operations=("input_grad",)),
@@ -105,6 +112,7 @@ def choose(operation: Operation, problem: Problem) -> Choice:
     return _OTHERWISE
 
 
+@lru_cache(maxsize=4096)
 def can_run(variant: Variant, operation: Operation, problem: Problem) -> bool:
     """Return whether a variant gives the right result for a problem, fast or not."""
     if variant == "torch":

@@ -10,6 +10,8 @@ Per step along `u` a lane loads `BLOCK_T + TAPS_T - 1` inputs and `TAPS_T` weigh
 `BLOCK_T * TAPS_T` multiply-adds. Filters of many taps along `t` are taken in parts.
 """
 
+from functools import lru_cache
+
 import triton
 import triton.language as tl
 
@@ -79,6 +81,7 @@ def _direct_kernel(
         tl.store(y_base + out_row * y_t, y, mask=inside & (out_row < out_t))
 
 
+@lru_cache(maxsize=1024)
 def plan_direct(
     problem: Problem,
     *,

@@ -6,6 +6,8 @@ of the filter along `u`. Each program adds up its share of the images in a fixed
 it down; the shares are then added in a fixed order too, so the result never depends on timing.
 """
 
+from functools import lru_cache
+
 import torch
 import triton
 import triton.language as tl
@@ -76,6 +78,7 @@ def _direct_weight_grad_kernel(
         tl.store(p_base + (tap_t + i) * w_t, tl.sum(sums[i], axis=0)[None, :], mask=ok)
 
 
+@lru_cache(maxsize=1024)
 def plan_direct_weight_grad(problem: Problem, *, capability: int) -> tuple[Launch, int]:
     """Return the launch, the same on every GPU, and the number of shares it divides into."""
     axes = Axes(problem)

@@ -86,7 +86,10 @@ def _parts(
     if problem.stride == (1, 1):
         yield plan(problem.transposed(), layout=layout_of(weight, x_grad)), weight, x_grad
         return
-    for phase in phases_of(problem) or ():
+    phases = phases_of(problem)
+    # `can_run` says so
+    assert phases is not None
+    for phase in phases:
         taps = weight[..., phase.taps_h, phase.taps_w]
         part = x_grad[..., phase.rows, phase.columns]
         yield plan(phase.problem, layout=layout_of(taps, part)), taps, part

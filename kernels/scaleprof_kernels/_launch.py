@@ -75,8 +75,9 @@ def capability_of(device: torch.device) -> int:
     """Return the generation of a GPU, such as 90; for the interpreter on a CPU, the newest."""
     if device.type != "cuda":
         return _HOPPER
-    major, minor = torch.cuda.get_device_capability(device)
-    return 10 * major + minor
+    # these torch's compiler takes for constants
+    properties = torch.cuda.get_device_properties(device)
+    return 10 * properties.major + properties.minor
 
 
 def multiplies_from_shared_memory(capability: int) -> bool:

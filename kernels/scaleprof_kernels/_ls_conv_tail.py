@@ -186,9 +186,9 @@ def fused_conv_tail(
 ) -> Tensor:
     """Run the kernel; tensors may lie on a CPU when interpreted."""
     y = torch.empty_like(x)
-    filters, bias = convolution
-    gamma, beta = group_norm
-    gain, offset, mean, variance = batch_norm
+    filters, bias = (tensor.contiguous() for tensor in convolution)
+    gamma, beta = (vector.contiguous() for vector in group_norm)
+    gain, offset, mean, variance = (vector.contiguous() for vector in batch_norm)
     plan_conv_tail(problem, capability=capability_of(x.device)).run(
         t_ptr=hidden, f_ptr=filters, b_ptr=bias, gamma_ptr=gamma, beta_ptr=beta, x_ptr=x,
         gain_ptr=gain, offset_ptr=offset, mean_ptr=mean, variance_ptr=variance, y_ptr=y,

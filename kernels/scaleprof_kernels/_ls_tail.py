@@ -103,8 +103,8 @@ def fused_tail(
 ) -> Tensor:
     """Run the kernel; tensors may lie on a CPU when interpreted."""
     y = torch.empty_like(x)
-    gamma, beta = group_norm
-    gain, offset, mean, variance = batch_norm
+    gamma, beta = (vector.contiguous() for vector in group_norm)
+    gain, offset, mean, variance = (vector.contiguous() for vector in batch_norm)
     plan_tail(problem).run(
         w_ptr=weight, gamma_ptr=gamma, beta_ptr=beta, x_ptr=x, gain_ptr=gain, offset_ptr=offset,
         mean_ptr=mean, variance_ptr=variance, y_ptr=y,

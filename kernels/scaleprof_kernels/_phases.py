@@ -12,6 +12,7 @@ computed, and each result is written where it belongs.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ._problem import Problem
 
@@ -45,6 +46,7 @@ class _Axis:
     filters: slice
 
 
+@lru_cache(maxsize=1024)
 def phases_of(problem: Problem) -> tuple[Phase, ...] | None:
     """Return the convolutions that give input gradients, or None where taps lie apart.
 

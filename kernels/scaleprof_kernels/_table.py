@@ -37,7 +37,7 @@ def _row(timings: list[Timing]) -> tuple[str, ...]:
         operation,
         _images(problem),
         _taps(problem),
-        str(problem.dtype).removeprefix("torch."),
+        "TF32" if problem.tf32 else str(problem.dtype).removeprefix("torch."),
         _microseconds(copy),
         _microseconds(ours_s),
         ours.contender if ours else "",

@@ -21,6 +21,7 @@ bits after the first. Sums are float32.
 """
 
 import math
+from functools import lru_cache
 
 import triton
 import triton.language as tl
@@ -57,6 +58,7 @@ def _toeplitz_kernel(
     # multiples of ALIGN by construction; said again, the compiler makes the loads that wide
     width = width // ALIGN * ALIGN
     first_col = first_col // ALIGN * ALIGN
+    y_n = y_n // ALIGN_OUT * ALIGN_OUT
     y_c = y_c // ALIGN_OUT * ALIGN_OUT
     y_h = y_h // ALIGN_OUT * ALIGN_OUT
     out_w = out_w // ALIGN_OUT * ALIGN_OUT
@@ -107,6 +109,7 @@ def _toeplitz_kernel(
     tl.store(y_base + out_row * y_h + out_col * y_w, y.to(y_ptr.dtype.element_ty), mask=ok)
 
 
+@lru_cache(maxsize=1024)
 def plan_toeplitz(
     problem: Problem,
     *,

@@ -11,14 +11,15 @@ of `S` is used; what is wasted is what a convolution on tensor cores wastes too.
 
 A product takes `ROWS` rows of each side at once, for 16 images, so that it is as large as tensor
 cores like it: it holds `S_i` for every difference `i` of two rows, in parts. A program loads
-`SPAN` such programs of rows of the input, and all programs of output gradients that a filter joins
-with them, multiplies each with each, and adds up by difference of programs. Every row is so loaded
+`SPAN` such strips of rows of the input, and all strips of output gradients that a filter joins
+with them, multiplies each with each, and adds up by distance of strips. Every row is so loaded
 once or twice, not once per row of the filter. At the end the parts of each `S_i` are added, and
 then its diagonals. Where one program cannot hold the sums of all rows of a filter, several share
 them; images too are shared among programs, whose sums are added in a fixed order.
 """
 
 import math
+from functools import lru_cache
 
 import torch
 import triton
@@ -191,6 +192,7 @@ def _diagonals(
     return tl.sum(tl.reshape(diagonals, (BLOCK_J, BLOCK_B, BLOCK_T)), axis=1)
 
 
+@lru_cache(maxsize=1024)
 def plan_toeplitz_weight_grad(problem: Problem, *, capability: int) -> tuple[Launch, int]:
     """Return the launch on a generation of GPUs, and the number of shares it divides into."""
     window = window_of(problem)

@@ -99,7 +99,7 @@ def _with(variant: str, operation: Operation, problem: Problem) -> Contender:
 def bench(
     operation: Operation, problem: Problem, *, variants: Sequence[Variant] = KERNELS
 ) -> Iterator[Timing]:
-    """Time every contender on a problem, and a copy of its input.
+    """Time every contender on a problem, and a copy that moves as many bytes.
 
     Args:
         operation: Forward or one of the gradients.
@@ -110,7 +110,10 @@ def bench(
         A timing for each.
     """
     sets = _input_sets(operation, problem)
-    yield _timed("copy", operation, problem, _copy, sets)
+    # reading and writing half of the bytes moves all of them
+    half = torch.empty(problem.bytes // 2, dtype=torch.uint8, device="cuda")
+    halves = sets_beyond_cache((half,), problem.bytes, most=_MOST_CALLS)
+    yield _timed("copy", operation, problem, _copy, halves)
     for name, contender in contenders(operation, problem, variants).items():
         inputs = sets
         if name.startswith("torch"):
@@ -277,6 +280,7 @@ def _entry(operation: Operation, problem: Problem, fastest: str, origin: str) ->
         outputs=(outputs, outputs),
         # fewer planes leave parts of the device idle, which changes who is fastest
         planes=(planes // 2, 1 << 62),
+        strides=(math.prod(problem.stride), math.prod(problem.stride)),
         plain=problem.is_plain,
         channels_last=problem.channels_last,
         tf32=problem.tf32,

@@ -159,7 +159,7 @@ def check(
     for name, problem in cases.items():
         for operation in OPERATIONS:
             for variant in variants:
-                if can_run(variant, operation, problem):  # type: ignore[arg-type]
+                if can_run(variant, operation, problem):
                     yield check_one(name, problem, operation, variant, device=device)
 
 
@@ -176,12 +176,13 @@ def check_one(
         operation=operation,
         variant=variant,
         error=worst_error(got, want, magnitude),
-        bound=_bound(problem, variant, device),
+        bound=bound_of(problem, variant, device),
         repeats=all(torch.equal(got, other) for other in again),
     )
 
 
-def _bound(problem: Problem, variant: str, device: str) -> float:
+def bound_of(problem: Problem, variant: str, device: str) -> float:
+    """Return how many times its rounding a result of a variant may be off."""
     # Triton's interpreter on a CPU does not round factors
     rounded = problem.tf32 and variant == "toeplitz" and device != "cpu"
     return _BOUNDS[problem.dtype] + (_BOUND_OF_TF32 if rounded else 0.0)

@@ -12,9 +12,9 @@ Per element of `x`, with 9 taps, `g` channels that share a filter, half as many 
     fused      reads t and x, writes y                                       2.5 e bytes
     unfused    the convolution reads t and writes W; then as in `ls_tail`    (7.5 + 36/g) e bytes
 
-so that it can be 4.8 times faster with LSNet's `g = 8`. The product is 9 FLOPs per element and
-channel of `t` over `g`: tensor cores have time for it, and other arithmetic has not, so that
-float32 and large maps, whose filters do not fit into registers, are left to `ls_tail`.
+by which alone it could be 4.8 times faster at most with LSNet's `g = 8`. The product is 9 FLOPs per
+element and channel of `t` over `g`: tensor cores have time for it, and other arithmetic has not, so
+that float32 and large maps, whose filters do not fit into registers, are left to `ls_tail`.
 """
 
 import math

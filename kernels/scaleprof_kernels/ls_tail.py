@@ -13,8 +13,8 @@ Per element of `x`, with 9 taps, `g` channels that share a filter and `e` bytes 
                writes; BN reads and writes; the sum reads two
                and writes                                       (7 + 27/g) e bytes
 
-so that it can be 3.3 times faster with LSNet's `g = 8`. There is no backward pass: statistics of
-the batch norm are the running ones.
+by which alone it could be 3.3 times faster at most with LSNet's `g = 8`. There is no backward pass:
+statistics of the batch norm are the running ones.
 """
 
 import math

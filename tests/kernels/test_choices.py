@@ -131,3 +131,8 @@ def test_the_cases_reach_every_kernel_with_every_operation():
         if can_run(variant, operation, case)
     }
     assert len(reached) == 6
+
+
+@pytest.mark.parametrize(("stride", "variant"), [((2, 2), "toeplitz"), ((4, 4), "torch")])
+def test_input_gradients_of_many_launches_go_to_torch(stride, variant):
+    assert choose("input_grad", problem(size=(56, 56), stride=stride)).variant == variant
