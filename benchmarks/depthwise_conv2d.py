@@ -12,7 +12,6 @@ which are missing, and exits with 3.
 import argparse
 import itertools
 import json
-import os
 import subprocess
 import sys
 import time
@@ -23,7 +22,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "kernels"))
 
 import torch
-from in_processes import Failed, all_at_once, each_in_turn, until_interrupted
+from in_processes import (
+    COMPILERS,
+    INCOMPLETE,
+    STEP_SECONDS,
+    Failed,
+    all_at_once,
+    each_in_turn,
+    until_interrupted,
+)
 
 from scaleprof_kernels._choices import can_run
 from scaleprof_kernels._kernels import launches
@@ -46,14 +53,9 @@ from scaleprof_kernels.check import (
     worst_error,
 )
 
-# compiling takes a core for seconds, and leaves some for others
-COMPILERS = max(min((os.cpu_count() or 1) - 2, 14), 1)
 COMPILE_SECONDS = 40
-# of one problem, with starting a process after one that crashed, and with torch's compiler
-STEP_SECONDS = 60
 # channels that are held against float64
 FEW = 8
-INCOMPLETE = 3
 DEVICE = "cuda"
 
 MAPS, TAPS = (14, 28, 56), (7, 13, 17, 31)

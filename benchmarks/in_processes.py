@@ -14,6 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
+# compiling takes a core for seconds, and leaves some for others
+COMPILERS = max(min((os.cpu_count() or 1) - 2, 14), 1)
+# of one problem, with starting a process after one that crashed, and with torch's compiler
+STEP_SECONDS = 60
+# exit status of a benchmark that left some of its steps out
+INCOMPLETE = 3
 # forking would hand on a driver that does not survive it
 _CONTEXT = multiprocessing.get_context("spawn")
 

@@ -10,7 +10,6 @@ After `--seconds` it starts no further problem, says which are missing, and exit
 
 import argparse
 import json
-import os
 import sys
 import time
 from dataclasses import asdict
@@ -19,7 +18,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "kernels"))
 
 import torch
-from in_processes import Failed, all_at_once, each_in_turn, until_interrupted
+from in_processes import (
+    COMPILERS,
+    INCOMPLETE,
+    STEP_SECONDS,
+    Failed,
+    all_at_once,
+    each_in_turn,
+    until_interrupted,
+)
 
 from scaleprof_kernels._aggregate import plan_aggregate
 from scaleprof_kernels._aggregate_backward import plan_aggregate_backward
@@ -43,12 +50,7 @@ from scaleprof_kernels.check_aggregation import (
     check_one_aggregation,
 )
 
-# compiling takes a core for seconds, and leaves some for others
-COMPILERS = max(min((os.cpu_count() or 1) - 2, 14), 1)
 COMPILE_SECONDS = 30
-# of one problem, with starting a process after one that crashed, and with torch's compiler
-STEP_SECONDS = 60
-INCOMPLETE = 3
 
 # the maps of LSNet at 224 pixels
 MAPS = ((128, 28), (256, 14), (384, 7))

@@ -346,6 +346,11 @@ class Recipe(Record, frozen=True, kw_only=True):
     call: str
     stages: tuple[StageFactors, ...] = ()
 
+    @property
+    def counted_multiplier(self) -> float:
+        """Compute multiplier as counted; what was asked for where nothing was counted."""
+        return self.achieved_multiplier or self.multiplier
+
 
 class LatencyMeasurement(Record, frozen=True, kw_only=True):
     """Latency of one forward pass of one batch, in seconds.

@@ -11,12 +11,8 @@ from ._effects import Effect
 from ._groups import Group
 from ._probe import Prober, Shapes, scaled_by
 from ._resolution import axis_dims, following_sizes, input_sizes, scale_input
+from ._shares import MIN_CHANNELS, TOLERANCE
 from ._width import Size
-
-# smaller sizes are counts of heads, or bottlenecks of gates
-_MIN_CHANNELS = 24
-# of a size that should double
-_TOLERANCE = 0.1
 
 
 class MovedChannels:
@@ -39,7 +35,7 @@ class MovedChannels:
             (f"{name}.weight", i): size
             for name, weight in weights.items()
             for i, size in enumerate(weight.shape[:2])
-            if size >= _MIN_CHANNELS and size not in fixed
+            if size >= MIN_CHANNELS and size not in fixed
         }
 
     def leave_out_positions(self, resolution: Axis) -> None:
@@ -66,7 +62,7 @@ class MovedChannels:
             for (name, i), size in self._channels.items()
             if len(new.get(name, ())) > i
         ]
-        moved = sum(abs(other - 2 * size) <= _TOLERANCE * 2 * size for size, other in pairs)
+        moved = sum(abs(other - 2 * size) <= TOLERANCE * 2 * size for size, other in pairs)
         return moved / len(pairs) if pairs else 1.0
 
     def doubling(self, probe: Prober, groups: Sequence[Group]) -> float:

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator
 from ._probe import Shapes
 
 # smaller counts are those of heads, or of bottlenecks of gates
-_MIN_CHANNELS = 24
+MIN_CHANNELS = 24
 # models round their channels themselves: to multiples of so many, or by such a part
 _STEP = 8
-_TOLERANCE = 0.1
+TOLERANCE = 0.1
 
 
 def share_on_target(
@@ -34,7 +34,7 @@ def share_on_target(
         0.6666666666666666
     """
     pairs = [(a, b) for a, b in _pairs(old, new) if a not in fixed]
-    pairs = [(a, b) for a, b in pairs if a >= _MIN_CHANNELS] or pairs
+    pairs = [(a, b) for a, b in pairs if a >= MIN_CHANNELS] or pairs
     return sum(_is_near(b, factor * a) for a, b in pairs) / len(pairs) if pairs else 0.0
 
 
@@ -47,5 +47,5 @@ def _pairs(old: Shapes, new: Shapes) -> Iterator[tuple[int, int]]:
 
 
 def _is_near(size: int, wanted: float) -> bool:
-    step = _STEP if wanted >= 2 * _MIN_CHANNELS else 0
-    return abs(size - wanted) <= max(_TOLERANCE * wanted, step)
+    step = _STEP if wanted >= 2 * MIN_CHANNELS else 0
+    return abs(size - wanted) <= max(TOLERANCE * wanted, step)

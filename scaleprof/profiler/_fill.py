@@ -62,11 +62,6 @@ def halfway(holding: Sequence[float], missing: Sequence[float]) -> float | None:
     return math.sqrt(low * high)
 
 
-def multiplier_of(variant: Variant) -> float:
-    """Return the compute multiplier of a variant: what was achieved, where compute is known."""
-    return variant.recipe.achieved_multiplier or variant.recipe.multiplier
-
-
 def filling_multiplier(
     variants: Sequence[Variant],
     limits: Sequence[Limit],

@@ -10,7 +10,7 @@ from ..records import replace as changed
 from ..selection import Limit, budget_outcome, climb, nearest_miss_error, quantity
 from ._bench import Bench
 from ._check import Held, hold, is_contended
-from ._fill import filling_multiplier, keeps_sizes, margin, multiplier_of
+from ._fill import filling_multiplier, keeps_sizes, margin
 from ._options import Options
 from ._sweep import CHECK_PROCESSES, Sweep
 
@@ -112,7 +112,7 @@ def _build_near_rungs(sweep: Sweep, options: Options, bounds: Bounds) -> None:
     for strategy in options.strategies:
         of_strategy = (v for v in sweep.variants.values() if strategy in v.strategies)
         own = [v for v in of_strategy if keeps_sizes(v)]
-        tried = [multiplier_of(v) for v in own]
+        tried = [v.recipe.counted_multiplier for v in own]
         wanted: list[float] = []
         for place in range(len(bounds.rungs)):
             multiplier = filling_multiplier(

@@ -21,7 +21,7 @@ from ..timing import Drift
 from ..workers import Failure, failure_error
 from ._bench import Bench
 from ._crew import Crew
-from ._fill import filling_multiplier, halfway, keeps_sizes, margin, multiplier_of
+from ._fill import filling_multiplier, halfway, keeps_sizes, margin
 from ._options import Options
 from ._predict import Elsewhere, with_predictions
 
@@ -201,9 +201,9 @@ class Sweep:
         measured = sum(v.measurement is not None for v in self.variants.values())
         noise = self._bench.noise
         about = f" · noise ±{noise:.1%}" if noise is not None else ""
-        left = self._bench.seconds_left
+        left, recipe = self._bench.seconds_left, variant.recipe
         return (
-            f"measuring {variant.recipe.strategy} ×{multiplier_of(variant):.2f} · {measured} of "
+            f"measuring {recipe.strategy} ×{recipe.counted_multiplier:.2f} · {measured} of "
             f"{len(self.variants)} variants measured · {left:.0f} s left{about}"
         )
 
@@ -317,7 +317,7 @@ class Sweep:
         by_outcome: dict[bool, list[float]] = {True: [], False: []}
         for variant in self._of(strategy):
             if variant.measurement is not None:
-                by_outcome[self._holds(variant, limits)].append(multiplier_of(variant))
+                by_outcome[self._holds(variant, limits)].append(variant.recipe.counted_multiplier)
         multiplier = halfway(by_outcome[True], by_outcome[False])
         return [] if multiplier is None else self.resolve(strategy, [multiplier])
 
@@ -328,7 +328,7 @@ class Sweep:
     def _nearest(self, strategy: str, multiplier: float) -> list[Variant]:
         """The variant that a multiplier was rounded to, unless it is measured."""
         own = self._of(strategy)
-        nearest = min(own, key=lambda v: abs(math.log(multiplier_of(v) / multiplier)))
+        nearest = min(own, key=lambda v: abs(math.log(v.recipe.counted_multiplier / multiplier)))
         return [nearest] if nearest.measurement is None else []
 
     def _of(self, strategy: str) -> list[Variant]:
@@ -361,7 +361,7 @@ class Sweep:
         wanted = filling_multiplier(
             own, self.limits, batch=options.batch, confidence=options.confidence, predicted=True
         )
-        tried = [multiplier_of(v) for v in own if v.measurement is not None]
+        tried = [v.recipe.counted_multiplier for v in own if v.measurement is not None]
         if wanted is None or any(abs(math.log(wanted / m)) < _SAME for m in tried):
             return None
         return wanted

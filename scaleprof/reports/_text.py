@@ -48,8 +48,7 @@ def recipe_name(variant: Variant) -> str:
     recipe = variant.recipe
     if variant.id == "base":
         return "base"
-    multiplier = recipe.achieved_multiplier or recipe.multiplier
-    return f"{one_line(recipe.strategy)} ×{multiplier:.2f}"
+    return f"{one_line(recipe.strategy)} ×{recipe.counted_multiplier:.2f}"
 
 
 def factors(recipe: Recipe) -> str:

@@ -325,5 +325,5 @@ def _shortfall(miss: NearestMiss, batch: int, confidence: float) -> float:
 
 
 def _described(variant: Variant) -> str:
-    multiplier = variant.recipe.achieved_multiplier or variant.recipe.multiplier
-    return f"{variant.recipe.strategy} at multiplier {multiplier:.2f} ({variant.id})"
+    recipe = variant.recipe
+    return f"{recipe.strategy} at multiplier {recipe.counted_multiplier:.2f} ({variant.id})"

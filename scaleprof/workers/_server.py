@@ -28,7 +28,7 @@ _OUTPUT_TAIL_BYTES = 4096
 _NO_MEMORY = ("not enough memory", "out of memory", "STATUS_ALLOC_FAILED")
 
 
-def serve(control_fd: int, *, once: bool, preload: list[str]) -> None:
+def serve(control_fd: int, *, once: bool, preload: list[str]) -> typing.NoReturn:
     """Run jobs until the parent closes the connection."""
     for name in preload:
         with contextlib.suppress(ImportError):
@@ -37,9 +37,8 @@ def serve(control_fd: int, *, once: bool, preload: list[str]) -> None:
     gc.freeze()
     while (job := receive(control_fd, Job)) is not None:
         _run_here(control_fd, job) if once else _run_in_fork(control_fd, job)
-    if not once:
-        # nothing here needs an orderly end, and libraries take time for theirs or complain in it
-        os._exit(0)
+    # nothing here needs an orderly end, and libraries take time for theirs or complain in it
+    os._exit(0)
 
 
 def _run_in_fork(control_fd: int, job: Job) -> None:
