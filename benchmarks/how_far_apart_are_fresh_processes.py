@@ -1,66 +1,104 @@
-"""How far apart are the medians of fresh processes that measure the same model?
+"""How far apart are the medians of fresh processes that measure the same model, and why?
 
-    python benchmarks/how_far_apart_are_fresh_processes.py [MODEL] [PROCESSES]
+    python benchmarks/how_far_apart_are_fresh_processes.py [MODEL...] [--processes N]
 
 What one process measures hides what differs between processes: memory layout, frequency, and
-neighbours on the machine. Prints the spread of the logarithm of the median over processes: its
-standard deviation, and 1.48 times its median absolute deviation, which a few unlucky processes do
-not move. `scaleprof.selection.BETWEEN_PROCESSES` covers the second; the unlucky ones are what
-second processes and the check of the choice are for. The memory that a process grows by differs
-too: `memory.process`.
+neighbours on the machine. Printed of each model, with processes of all models in turn:
+
+- the spread of the logarithm of the median over processes: its standard deviation, and 1.48 times
+  its median absolute deviation, which a few unlucky processes do not move
+  (`scaleprof.selection.BETWEEN_PROCESSES` covers the second);
+- that of the yardstick beside it, the slope of a model's logarithms on the yardstick's, and what is
+  left of the spread with that slope and with the one that is used (`scaleprof.timing.FOLLOWS`);
+- the spread that the samples of one process suggest, and that of the memory that processes grow by.
 """
 
+import argparse
 import math
 import statistics
-import sys
+from collections import defaultdict
 
 from scaleprof.jobs import MEASURE, MeasureReply, MeasureRequest
-from scaleprof.models import parse_reference, resolve_model
+from scaleprof.models import ResolvedModel, parse_reference, resolve_model
 from scaleprof.profiler._bench import RULE
 from scaleprof.profiler._crew import Crew
-from scaleprof.timing import median_interval
+from scaleprof.timing import FOLLOWS, median_interval
 from scaleprof.workers import expect
 
-MODEL = "timm:convnext_atto"
+MODELS = ("timm:convnext_atto",)
 PROCESSES = 20
+_MAD_OF_NORMAL = 0.6745
 
 
 def main() -> None:
-    model = sys.argv[1] if len(sys.argv) > 1 else MODEL
-    resolved = resolve_model(parse_reference(model))
-    medians, within, grown = [], [], []
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("models", nargs="*", default=MODELS)
+    parser.add_argument("--processes", type=int, default=PROCESSES)
+    given = parser.parse_args()
+    resolved = {model: resolve_model(parse_reference(model)) for model in given.models}
+    replies: dict[str, list[MeasureReply]] = defaultdict(list)
     with Crew(["timm"], device="cpu") as crew:
-        for seed in range(int(sys.argv[2]) if len(sys.argv) > 2 else PROCESSES):
-            request = MeasureRequest(
-                call=resolved.call,
-                inputs=resolved.inputs,
-                dtype="float32",
-                device="cpu",
-                channels_last=False,
-                rule=RULE,
-                seed=seed,
-            )
-            reply = expect(crew.measure(MEASURE, request, MeasureReply), model)
-            samples = reply.samples.samples
-            assert reply.process is not None
-            grown.append(reply.process)
-            interval = median_interval(samples)
-            assert interval is not None
-            medians.append(statistics.median(samples))
-            within.append(math.log(interval[1] / interval[0]) / (2 * 1.96))
-    logs = [math.log(median) for median in medians]
-    centre = statistics.median(logs)
-    robust = 1.48 * statistics.median(abs(log - centre) for log in logs)
-    low, high = 1e3 * min(medians), 1e3 * max(medians)
-    print(f"{model}: {len(medians)} fresh processes")
-    print(f"median of medians                    {1e3 * statistics.median(medians):.2f} ms")
-    print(f"lowest / highest median              {low:.2f} / {high:.2f} ms")
+        for seed in range(given.processes):
+            for model, found in resolved.items():
+                outcome = crew.measure(MEASURE, request(found, seed), MeasureReply)
+                replies[model].append(expect(outcome, model))
     print(
-        f"spread of ln between processes       {statistics.stdev(logs):.3f} (robust {robust:.3f})"
+        "| model | processes, disturbed | median, ms | spread, robust | yardstick, ms | its spread "
+        f"| slope | left | left at {FOLLOWS} | by samples of one | of memory |"
     )
-    print(f"suggested by the samples of one      {statistics.median(within):.3f}")
-    memory = statistics.stdev(math.log(growth) for growth in grown)
-    print(f"the same of the memory they grow by  {memory:.3f}")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+    slopes = [row(model, of_one) for model, of_one in replies.items()]
+    if len(slopes) > 1:
+        deviation = statistics.stdev(slopes)
+        print(f"slopes: mean {statistics.mean(slopes):.2f}, standard deviation {deviation:.2f}")
+
+
+def request(model: ResolvedModel, seed: int) -> MeasureRequest:
+    return MeasureRequest(
+        call=model.call,
+        inputs=model.inputs,
+        dtype="float32",
+        device="cpu",
+        channels_last=False,
+        rule=RULE,
+        seed=seed,
+    )
+
+
+def row(model: str, replies: list[MeasureReply]) -> float:
+    """Print what was found of a model; return its slope on the yardstick."""
+    logs = [math.log(statistics.median(reply.samples.samples)) for reply in replies]
+    host = [math.log(reply.samples.yardstick or math.nan) for reply in replies]
+    slope, _ = statistics.linear_regression(host, logs)
+    left = [statistics.stdev(without(logs, host, by)) for by in (slope, FOLLOWS)]
+    within = statistics.median(map(width, replies))
+    memory = statistics.stdev(math.log(reply.process or math.nan) for reply in replies)
+    disturbed = sum(reply.contended for reply in replies)
+    print(
+        f"| {model} | {len(replies)}, {disturbed} | {1e3 * math.exp(statistics.median(logs)):.2f} "
+        f"| {statistics.stdev(logs):.3f}, {robust(logs):.3f} "
+        f"| {1e3 * math.exp(statistics.median(host)):.2f} | {statistics.stdev(host):.3f} "
+        f"| {slope:.2f} | {left[0]:.3f} | {left[1]:.3f} | {within:.3f} | {memory:.3f} |",
+        flush=True,
+    )
+    return slope
+
+
+def without(logs: list[float], host: list[float], slope: float) -> list[float]:
+    """Take out what the host's speed has to do with latencies."""
+    return [log - slope * by for log, by in zip(logs, host, strict=True)]
+
+
+def robust(logs: list[float]) -> float:
+    centre = statistics.median(logs)
+    return statistics.median(abs(log - centre) for log in logs) / _MAD_OF_NORMAL
+
+
+def width(reply: MeasureReply) -> float:
+    """Standard error of the logarithm of the median that the samples of one process suggest."""
+    interval = median_interval(reply.samples.samples)
+    assert interval is not None
+    return math.log(interval[1] / interval[0]) / (2 * 1.96)
 
 
 if __name__ == "__main__":

@@ -454,6 +454,8 @@ class Measurement(Record, frozen=True, kw_only=True):
         gpu: Clocks and power of an NVIDIA GPU, by process that is counted.
         drift: How much slower than usual the machine was, by process that is counted: raw samples
             were divided by this; empty where nothing was corrected.
+        yardsticks_s: Median time of a fixed piece of work that was timed between the samples, by
+            process that is counted: the host's own speed. Empty where not all of them timed it.
         reused_processes: Processes that are counted and had been measured before, by another job.
         busy_s: Time spent in the model, by process that is counted.
         discarded_processes: Processes that are not counted, because others disturbed them.
@@ -482,6 +484,7 @@ class Measurement(Record, frozen=True, kw_only=True):
     host_bound: bool = False
     gpu: tuple[GpuConditions, ...] = ()
     drift: tuple[Positive, ...] = ()
+    yardsticks_s: tuple[Positive, ...] = ()
     reused_processes: Count = 0
     busy_s: tuple[float, ...] = ()
     discarded_processes: Count = 0
@@ -711,8 +714,10 @@ class Calibration(Record, frozen=True, kw_only=True):
         latencies_s: Its median latency in each process.
         spread: Robust standard deviation of their logarithms.
         smallest_effect: Smallest relative change that ten processes on each side tell from none
-            with 95 % confidence.
+            with 95 % confidence, as gates do: by the yardstick, where there is one.
         disturbed: Processes that are left out because others took cores from them.
+        yardsticks_s: Median time of the yardstick in each process; empty where it is not known.
+        spread_beside: The robust standard deviation of what the yardstick does not tell.
     """
 
     measured_at: str
@@ -721,6 +726,8 @@ class Calibration(Record, frozen=True, kw_only=True):
     spread: Annotated[float, Meta(ge=0, le=10)]
     smallest_effect: Annotated[float, Meta(ge=0, le=1e9)]
     disturbed: Count = 0
+    yardsticks_s: tuple[Positive, ...] = ()
+    spread_beside: Annotated[float, Meta(ge=0, le=10)] | None = None
 
 
 class FoundDevice(Record, frozen=True, kw_only=True):
@@ -815,8 +822,8 @@ class Context(Record, frozen=True, kw_only=True):
         load: Runnable processes per core before measuring, over the last minute.
         model_s: Part of `elapsed_s` that was spent in models that were measured.
         calibration: How far apart fresh processes are on this machine, if it was calibrated.
-        drift: Largest change of the base's latency during the job, as a share of it; None when it
-            was measured too rarely to tell.
+        drift: Largest change of the base's latency during the job, as a share of it, the host's
+            speed by the yardstick taken out; None when it was measured too rarely to tell.
     """
 
     device: Device
@@ -1127,7 +1134,10 @@ class CheckLine(Record, frozen=True, kw_only=True):
             budget; None for an absolute budget, and when unknown.
         now: Value in base units in the report; None when unknown. A latency is the geometric mean
             over worker processes of the percentile in each.
-        change: `now` over `baseline`, less one; None when there is no baseline or it is 0.
+        change: `now` over `baseline`, less one; None when there is no baseline or it is 0. Where
+            both reports timed a yardstick, what the host's speed has to do with it is taken out.
+        host_change: How much slower the host was than for the baseline, by that yardstick; None
+            where it is not known.
         change_interval: Confidence interval of the change; None for what is exact or unknown.
         now_interval: Confidence interval of `now`, where an absolute budget is decided by it.
         verdict: The verdict.
@@ -1150,6 +1160,7 @@ class CheckLine(Record, frozen=True, kw_only=True):
     baseline: float | None = None
     now: float | None = None
     change: float | None = None
+    host_change: float | None = None
     change_interval: tuple[float, float] | None = None
     now_interval: tuple[float, float] | None = None
     verdict: Verdict = "inconclusive"

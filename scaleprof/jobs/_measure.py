@@ -16,6 +16,7 @@ from ..timing import Samples, measure
 from ..timing.contention import LoadWatch
 from ..timing.memory import accelerator_peak, process_peak, reset_process_peak
 from ..timing.timers import AcceleratorTimer, CpuTimer
+from ..timing.yardstick import yardstick
 from ._forward import Prepared, present_device
 from ._requests import DeviceRequest, Energy, MeasureReply, MeasureRequest
 
@@ -30,23 +31,26 @@ def describe(request: DeviceRequest) -> DeviceState:
 
 def measure_variant(request: MeasureRequest) -> MeasureReply:
     """Build a variant, run it until its latency is known, and read its memory and energy."""
-    torch.manual_seed(request.seed)
     with torch.inference_mode(request.step == "inference"):
         if request.device == "cpu":
             return _measure_on_cpu(request)
+        torch.manual_seed(request.seed)
         return _measure_on_accelerator(request)
 
 
 def _measure_on_cpu(request: MeasureRequest) -> MeasureReply:
     # denormal numbers, which random weights can lead to, slow a CPU down tenfold
     torch.set_flush_denormal(True)
+    # first, so that what it takes is neither the model's memory nor the model's random numbers
+    fixed = yardstick()
+    torch.manual_seed(request.seed)
     before = reset_process_peak()
     model = Prepared(request)
     timer = CpuTimer(model.step)
     watch = _SamplingWatch()
-    samples = measure(timer, request.rule, on_sampling=watch.begin)
+    samples = measure(timer, request.rule, on_sampling=watch.begin, yardstick=fixed)
     load = watch.load.load()
-    busy = timer.elapsed()
+    busy = timer.elapsed() - sum(samples.yardstick_s)
     after = process_peak()
     return MeasureReply(
         samples=samples,

@@ -5,7 +5,7 @@ from ..records import Base, Report, Variant
 from ._bench import Bench
 from ._job import job_of
 from ._options import Options
-from ._profile import contention_notes
+from ._profile import contention_notes, host_notes
 from ._sweep import Progress, Sweep
 
 MOST_PROCESSES = 100
@@ -40,7 +40,7 @@ def measure_base(model: str, options: Options, *, processes: int, progress: Prog
         axes={},
         variants=variants,
         selection_reason="only the base was measured: nothing was chosen",
-        notes=(*sweep.notes, *contention_notes(variants)),
+        notes=(*sweep.notes, *contention_notes(variants), *host_notes(variants)),
     )
 
 

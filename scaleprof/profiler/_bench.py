@@ -12,10 +12,13 @@ from ..records import KernelUse, Measurement, Memory, Variant, replace
 from ..timing import (
     Drift,
     StoppingRule,
+    all_known,
     drift_of,
+    host_factor,
     missing_percentiles,
     relative_half_width,
     summarise,
+    usual_host,
 )
 from ..timing.contention import FOREIGN_CORES, LoadWatch
 from ..workers import Done, Failure
@@ -198,13 +201,20 @@ class Bench:
 
     def watch_drift(self, sentinel: Variant) -> Drift:
         """See by a variant that was measured again and again how the machine drifts."""
+        usual = self._usual_host()
         seen = [
-            (block.at_s, statistics.median(block.reply.samples.samples))
+            (block.at_s, statistics.median(block.reply.samples.samples) / _host(block, usual))
             for block in self._blocks[sentinel.id]
             if block.at_s is not None and not block.reply.disturbed
         ]
         self._drift = drift_of([at for at, _ in seen], [latency for _, latency in seen])
         return self._drift
+
+    def _usual_host(self) -> float | None:
+        """Return what the yardstick usually takes in this job."""
+        all_of_them = (block for blocks in self._blocks.values() for block in blocks)
+        times = [block.reply.samples.yardstick for block in all_of_them]
+        return usual_host([seconds for seconds in times if seconds is not None])
 
     def blocks(self, variant: Variant) -> int:
         """Return in how many processes a variant was measured, disturbed ones among them."""
@@ -224,7 +234,11 @@ class Bench:
         """Return the variant with all its measurements pooled, if there are any."""
         blocks = self._blocks.get(variant.id)
         if blocks:
-            steady = [1.0 if b.at_s is None else self._drift.factor(b.at_s) for b in blocks]
+            usual = self._usual_host()
+            steady = [
+                _host(b, usual) * (1.0 if b.at_s is None else self._drift.factor(b.at_s))
+                for b in blocks
+            ]
             replies = [block.reply for block in blocks]
             reused = [block.at_s is None for block in blocks]
             measurement = pool(variant, replies, self._device, drift=steady, reused=reused)
@@ -234,6 +248,11 @@ class Bench:
         else:
             return variant
         return replace(variant, measurement=measurement)
+
+
+def _host(block: _Block, usual_s: float | None) -> float:
+    """How much slower than usual the host was for a block."""
+    return host_factor(block.reply.samples.yardstick, usual_s)
 
 
 def pool(
@@ -294,6 +313,7 @@ def pool(
         foreign_cores=tuple(round(reply.foreign_cores, 3) for reply, _, _ in counted),
         gpu=tuple(reply.gpu for reply, _, _ in counted if reply.gpu is not None),
         drift=tuple(f for _, f, _ in counted) if any(f != 1.0 for _, f, _ in counted) else (),
+        yardsticks_s=all_known([block.yardstick for block in samples]),
         reused_processes=sum(before for _, _, before in counted),
         busy_s=tuple(round(reply.busy_s, 4) for reply, _, _ in counted),
         discarded_processes=len(replies) - len(counted),

@@ -110,9 +110,7 @@ def _moved(report: Report, seen: Mapping[str, Measurement]) -> list[str]:
         recorded = report.variant(name).measurement
         if recorded is None or not (is_usable(recorded) and is_usable(added)):
             continue
-        assert recorded.latency_s is not None
-        assert added.latency_s is not None
-        change = shift(recorded.latency_s, added.latency_s)
+        change = shift(recorded, added)
         if change is not None:
             how = "slower" if change > 0 else "faster"
             notes.append(

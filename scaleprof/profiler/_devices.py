@@ -23,7 +23,7 @@ from ..models import ConstructorCall
 from ..prediction import ceilings_of
 from ..records import Calibration, Devices, FoundDevice, InputSpec, replace
 from ..store import Store, fingerprint, now, store_path
-from ..timing import MIN_PROCESSES, calibration_of
+from ..timing import MIN_PROCESSES, Samples, all_known, calibration_of
 from ..workers import Done, Failure, expect, failure_error
 from ._bench import RULE
 from ._crew import Crew
@@ -118,7 +118,7 @@ def _calibrate(
         channels_last=False,
         rule=RULE,
     )
-    latencies: list[float] = []
+    quiet: list[Samples] = []
     disturbed = 0
     for i in range(_PROCESSES):
         progress(f"measuring one model again and again on {state.name}: {i + 1} of {_PROCESSES}")
@@ -128,15 +128,19 @@ def _calibrate(
         if outcome.reply.disturbed:
             disturbed += 1
         else:
-            latencies.append(statistics.median(outcome.reply.samples.samples))
-    if len(latencies) < MIN_PROCESSES:
+            quiet.append(outcome.reply.samples)
+    if len(quiet) < MIN_PROCESSES:
         raise MeasurementError(
             f"others took the device from {disturbed} of {_PROCESSES} processes: nothing can be "
             "said of its own noise",
             hint="run this on a quiet machine",
         )
     calibration = calibration_of(
-        latencies, model=CALIBRATION_MODEL, measured_at=now(), disturbed=disturbed
+        [statistics.median(samples.samples) for samples in quiet],
+        model=CALIBRATION_MODEL,
+        measured_at=now(),
+        disturbed=disturbed,
+        yardsticks_s=all_known([samples.yardstick for samples in quiet]),
     )
     content = msgspec.msgpack.encode(calibration)
     store.keep_calibration(_machine(state), state.device.name, content)

@@ -1,10 +1,11 @@
 """Measurements of one variant by two jobs, put together: what a report holds, and what is new."""
 
 import math
+from collections.abc import Sequence
 
-from ..records import LatencyMeasurement, Measurement, Memory, Variant, replace
+from ..records import Measurement, Memory, Variant, replace
 from ..reports.comparison import noise_of, timing_of
-from ..timing import by_process, missing_percentiles, summarise
+from ..timing import by_process, host_factor, missing_percentiles, summarise, usual_behind
 
 _CONFIDENCE = 0.95
 
@@ -15,28 +16,29 @@ def is_usable(measurement: Measurement | None) -> bool:
         return False
     latency = measurement.latency_s
     whole = all(latency.processes) and sum(latency.processes) == len(latency.samples) > 0
+    for each in (measurement.drift, measurement.yardsticks_s):
+        whole = whole and len(each) in (0, len(latency.processes))
     return whole and not (measurement.contended or measurement.throttled)
 
 
-def shift(recorded: LatencyMeasurement, added: LatencyMeasurement) -> float | None:
+def shift(recorded: Measurement, added: Measurement) -> float | None:
     """Return by how much a machine is slower than it was, where it is not what it was.
 
     Both are of the same code: whatever sets them apart is the machine. Processes may be pooled only
     if nothing does.
 
     Args:
-        recorded: Latencies of a report.
-        added: Latencies of the same variant, measured now.
+        recorded: What a report holds.
+        added: The same variant, measured now.
 
     Returns:
         The relative change of the latency; None if a 95 % interval of it includes none.
     """
-    timings = [timing_of(each.samples, each.processes, 50) for each in (recorded, added)]
-    known = [timing for timing in timings if timing is not None]
-    if len(known) < len(timings):
+    known = [timing for each in (recorded, added) if (timing := timing_of(each, 50)) is not None]
+    if len(known) < 2:
         return None
-    change = known[1].centre - known[0].centre
-    half = noise_of(known, confidence=_CONFIDENCE).half_width(known)
+    noise = noise_of(known, confidence=_CONFIDENCE)
+    change, half = noise.change(*known), noise.half_width(known)
     return math.expm1(change) if abs(change) > half else None
 
 
@@ -68,15 +70,9 @@ def _processes(measurement: Measurement | None) -> int:
 
 
 def _together(before: Measurement, added: Measurement) -> Measurement:
-    assert before.latency_s is not None
-    assert added.latency_s is not None
-    latency = summarise(
-        [
-            samples
-            for latency in (before.latency_s, added.latency_s)
-            for samples in by_process(latency.samples, latency.processes)
-        ]
-    )
+    added = _at_the_speed_of(before, added)
+    latency = summarise([*_by_process(before), *_by_process(added)])
+    both_know = before.yardsticks_s and added.yardsticks_s
     reasons = {k: why for k, why in before.reasons.items() if not k.startswith("latency_s.")}
     return replace(
         before,
@@ -89,10 +85,34 @@ def _together(before: Measurement, added: Measurement) -> Measurement:
         foreign_cores=(*before.foreign_cores, *added.foreign_cores),
         gpu=(*before.gpu, *added.gpu),
         drift=_drift(before, added),
+        yardsticks_s=(*before.yardsticks_s, *added.yardsticks_s) if both_know else (),
         busy_s=(*before.busy_s, *added.busy_s),
         discarded_processes=before.discarded_processes + added.discarded_processes,
         reasons=reasons | missing_percentiles(latency),
     )
+
+
+def _at_the_speed_of(before: Measurement, added: Measurement) -> Measurement:
+    """Return what was added, corrected for the host as what was before is."""
+    usual = usual_behind(before.yardsticks_s, before.drift)
+    if usual is None or not added.yardsticks_s:
+        return added
+    divided = added.drift or (1.0,) * _processes(added)
+    factors = [host_factor(seconds, usual) for seconds in added.yardsticks_s]
+    processes = [
+        [sample * was / factor for sample in samples]
+        for samples, was, factor in zip(_by_process(added), divided, factors, strict=True)
+    ]
+    return replace(added, latency_s=summarise(processes), drift=_unless_steady(factors))
+
+
+def _unless_steady(factors: Sequence[float]) -> tuple[float, ...]:
+    return tuple(factors) if any(factor != 1.0 for factor in factors) else ()
+
+
+def _by_process(measurement: Measurement) -> list[Sequence[float]]:
+    assert measurement.latency_s is not None
+    return by_process(measurement.latency_s.samples, measurement.latency_s.processes)
 
 
 def _drift(before: Measurement, added: Measurement) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from ..selection import (
     select_variant,
     strategies_side_by_side,
 )
+from ..timing import usual_host
 from ._accuracy import accuracy_reach, describe_base, with_accuracy
 from ._check import is_contended, is_timed, select_and_check
 from ._job import Job, job_of
@@ -30,6 +31,8 @@ from ._sweep import Progress, Sweep
 
 # batch, channels, height, width
 IMAGE_DIMS = 4
+# a host that was slower by less is not worth a note
+_HOST_TOLD = 0.1
 
 
 def profile_model(model: str, options: Options, *, progress: Progress) -> Report:
@@ -186,6 +189,7 @@ def _report(
         notes=(
             *sweep.notes,
             *contention_notes(variants),
+            *host_notes(variants),
             *_drift_notes(sweep),
             *_device_notes(variants),
             *_accuracy_notes(base, knobs.inputs),
@@ -233,6 +237,18 @@ def contention_notes(variants: Sequence[Variant]) -> list[str]:
     return [
         f"other processes kept the cores busy while {disturbed} of {measured} variants were "
         "measured: their latencies are too high; run this on a quiet machine"
+    ]
+
+
+def host_notes(variants: Sequence[Variant]) -> list[str]:
+    """Say how far the host's speed changed between processes, if it is worth a note."""
+    times = [s for v in variants if v.measurement is not None for s in v.measurement.yardsticks_s]
+    usual = usual_host(times)
+    if usual is None or (change := max(times) / usual - 1) < _HOST_TOLD:
+        return []
+    return [
+        f"the host was up to {change:.0%} slower than usual meanwhile, as a yardstick timed beside "
+        "every model shows: latencies are corrected for it"
     ]
 
 

@@ -4,7 +4,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from ..records import Devices, FoundDevice
+from ..records import Calibration, Devices, FoundDevice
 from ..units import format_quantity
 from ._text import plain
 
@@ -52,11 +52,18 @@ def _rows(found: FoundDevice) -> list[tuple[str, str]]:
             "noise",
             "not calibrated (--calibrate)"
             if calibration is None
-            else f"fresh processes are {calibration.spread:.1%} apart; ten on each side tell "
-            f"{calibration.smallest_effect:.1%} from nothing ({calibration.measured_at[:10]})",
+            else f"fresh processes are {calibration.spread:.1%} apart{_beside(calibration)}; ten "
+            f"on each side tell {calibration.smallest_effect:.1%} from nothing "
+            f"({calibration.measured_at[:10]})",
         )
     )
     return rows
+
+
+def _beside(calibration: Calibration) -> str:
+    if calibration.spread_beside is None:
+        return ""
+    return f", {calibration.spread_beside:.1%} with the host's speed taken out"
 
 
 def _rate(rate: float | None, sheet: float | None, unit: str, base: float) -> str:

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Sequence
 
 from ..records import Calibration
+from ._host import FOLLOWS
 
 # what a gate waits for at most: processes on each side
 _SIDES = 10
@@ -15,7 +16,12 @@ MIN_PROCESSES = 5
 
 
 def calibration_of(
-    latencies_s: Sequence[float], *, model: str, measured_at: str, disturbed: int = 0
+    latencies_s: Sequence[float],
+    *,
+    model: str,
+    measured_at: str,
+    disturbed: int = 0,
+    yardsticks_s: Sequence[float] = (),
 ) -> Calibration:
     """Return how far apart processes are, and the smallest change that ten on each side tell.
 
@@ -24,6 +30,7 @@ def calibration_of(
         model: What was measured.
         measured_at: When.
         disturbed: Processes that were left out.
+        yardsticks_s: Time of the yardstick in each process; empty where it is not known.
 
     Examples:
         >>> found = calibration_of([1.0, 1.01, 0.99, 1.02, 0.98], model="m", measured_at="now")
@@ -31,13 +38,24 @@ def calibration_of(
         (0.0149, 0.0131)
     """
     logs = [math.log(latency) for latency in latencies_s]
-    centre = statistics.median(logs)
-    spread = statistics.median(abs(log - centre) for log in logs) / _MAD_OF_NORMAL
+    spread, beside = _spread(logs), None
+    if yardsticks_s:
+        host = [FOLLOWS * math.log(seconds) for seconds in yardsticks_s]
+        beside = _spread([log - by for log, by in zip(logs, host, strict=True)])
+    left = spread if beside is None else beside
     return Calibration(
         measured_at=measured_at,
         model=model,
         latencies_s=tuple(latencies_s),
         spread=spread,
-        smallest_effect=math.expm1(_Z95 * spread * math.sqrt(2 / _SIDES)),
+        smallest_effect=math.expm1(_Z95 * left * math.sqrt(2 / _SIDES)),
         disturbed=disturbed,
+        yardsticks_s=tuple(yardsticks_s),
+        spread_beside=beside,
     )
+
+
+def _spread(logs: Sequence[float]) -> float:
+    """Robust standard deviation."""
+    centre = statistics.median(logs)
+    return statistics.median(abs(log - centre) for log in logs) / _MAD_OF_NORMAL

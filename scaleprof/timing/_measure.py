@@ -3,6 +3,7 @@
 It sees time only through a `Timer`, so that tests replay latencies and read no clock.
 """
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, runtime_checkable
@@ -51,6 +52,12 @@ class StoppingRule(Record, frozen=True, kw_only=True):
     min_block_seconds: float = 1e-4
 
 
+# of the time in the model, what a yardstick beside it takes; a few percent are enough for a median
+_YARDSTICK_SHARE = 0.05
+# but at least one call a sample until there are so many, and at most so many after one sample
+_YARDSTICK_CALLS = 16
+
+
 class Samples(Record, frozen=True, kw_only=True):
     """What one worker process measured.
 
@@ -61,6 +68,8 @@ class Samples(Record, frozen=True, kw_only=True):
         noisy: Sampling ended before the median was known to `StoppingRule.half_width`.
         timeout: It ended because of `StoppingRule.max_seconds`.
         calls_per_sample: Calls that each sample is the mean of.
+        yardstick_s: Times of a fixed piece of work between the samples, in seconds; empty where
+            there was none.
     """
 
     first_call_s: float
@@ -69,11 +78,17 @@ class Samples(Record, frozen=True, kw_only=True):
     noisy: bool
     timeout: bool
     calls_per_sample: int = 1
+    yardstick_s: tuple[float, ...] = ()
 
     @property
     def sampled_calls(self) -> int:
         """Calls that were sampled."""
         return self.calls_per_sample * len(self.samples)
+
+    @property
+    def yardstick(self) -> float | None:
+        """Median time of the yardstick in seconds; None if there was none."""
+        return statistics.median(self.yardstick_s) if self.yardstick_s else None
 
 
 def measure(
@@ -81,6 +96,7 @@ def measure(
     rule: StoppingRule | None = None,
     *,
     on_sampling: Callable[[], None] = lambda: None,
+    yardstick: Timer | None = None,
 ) -> Samples:
     """Measure the latency of what a timer runs.
 
@@ -88,6 +104,7 @@ def measure(
         timer: Runs it and reads the clock.
         rule: When to stop; the default suits one variant of a sweep.
         on_sampling: Called once, between the warm-up and the first sample.
+        yardstick: Runs a fixed piece of work, which is timed between the samples.
 
     Returns:
         Raw samples. A slow model that meets the time limit early still gives three of them.
@@ -103,11 +120,14 @@ def measure(
     warm, calls = _warm_up(timer, rule)
     per_sample = max(1, round(rule.min_block_seconds / warm)) if warm > 0 else 1
     samples: list[float] = []
+    fixed: list[float] = []
     on_sampling()
     began = timer.elapsed()
     known = timeout = tail = False
     while not ((known or timeout) and tail):
         samples.append(timer.time(per_sample) / per_sample)
+        if yardstick is not None:
+            fixed += _beside(yardstick, samples, fixed, per_sample)
         enough, seconds = len(samples) >= rule.min_samples, timer.elapsed() - began
         known = enough and relative_half_width(samples) <= rule.half_width
         timeout = len(samples) >= 3 and seconds > rule.max_seconds
@@ -119,7 +139,22 @@ def measure(
         noisy=not known,
         timeout=timeout and not known,
         calls_per_sample=per_sample,
+        yardstick_s=tuple(fixed),
     )
+
+
+def _beside(
+    yardstick: Timer, samples: list[float], before: list[float], per_sample: int
+) -> list[float]:
+    """Time the yardstick as often as is due after a sample."""
+    due = _YARDSTICK_SHARE * per_sample * math.fsum(samples) - math.fsum(before)
+    fixed: list[float] = []
+    while len(fixed) < _YARDSTICK_CALLS and (
+        due > 0 or len(before) + len(fixed) < min(len(samples), _YARDSTICK_CALLS)
+    ):
+        fixed.append(yardstick.time(1))
+        due -= fixed[-1]
+    return fixed
 
 
 def _warm_up(timer: Timer, rule: StoppingRule) -> tuple[float, int]:

@@ -7,9 +7,14 @@ from scaleprof.records import GpuConditions, KernelUse, replace
 from scaleprof.timing import Samples
 
 
-def reply(latency_s, *, foreign_cores=0.0, allocated=None):
+def reply(latency_s, *, foreign_cores=0.0, allocated=None, yardstick_s=()):
     samples = Samples(
-        first_call_s=1.0, warmup_calls=10, samples=(latency_s,) * 11, noisy=False, timeout=False
+        first_call_s=1.0,
+        warmup_calls=10,
+        samples=(latency_s,) * 11,
+        noisy=False,
+        timeout=False,
+        yardstick_s=yardstick_s,
     )
     return MeasureReply(
         samples=samples, foreign_cores=foreign_cores, contended=foreign_cores > 0.5,
@@ -37,6 +42,12 @@ def test_latencies_are_corrected_for_drift_and_say_so():
     assert got.latency_s.p50 == pytest.approx(0.1)
     assert got.drift == (1.2, 1.0)
     assert pool(variant("v"), [reply(0.1)], "cpu", drift=[1.0]).drift == ()
+
+
+def test_the_yardstick_is_kept_where_every_process_timed_it():
+    timed, untimed = reply(0.1, yardstick_s=(0.002, 0.001, 0.004)), reply(0.1)
+    assert pool(variant("v"), [timed, timed], "cpu").yardsticks_s == (0.002, 0.002)
+    assert pool(variant("v"), [timed, untimed], "cpu").yardsticks_s == ()
 
 
 def gpu(sm_mhz):

@@ -10,7 +10,7 @@ from scaleprof.profiler._decide import LOOKS, MOST_ADDED, decide
 from scaleprof.profiler._pooled import shift, with_added
 from scaleprof.records import Measurement, Memory, replace
 from scaleprof.reports.comparison import Named, judge
-from scaleprof.timing import summarise
+from scaleprof.timing import FOLLOWS, summarise
 
 SAMPLES = 21
 
@@ -222,12 +222,36 @@ def test_disturbed_processes_give_way_to_quiet_ones():
 
 @pytest.mark.parametrize(("now", "moved"), [(1.0, False), (1.02, False), (1.3, True), (0.7, True)])
 def test_only_a_change_beyond_the_scatter_of_processes_is_a_change_of_the_machine(now, moved):
-    then = summarise([[1.0 + i / 1e4] * SAMPLES for i in range(6)])
-    after = summarise([[now + i / 1e4] * SAMPLES for i in range(6)])
+    then = measurement([1.0 + i / 1e4 for i in range(6)])
+    after = measurement([now + i / 1e4 for i in range(6)])
     change = shift(then, after)
     assert (change is not None) == moved
     if moved:
         assert change == pytest.approx(now - 1, rel=0.01)
+
+
+def test_a_host_that_the_yardstick_shows_to_be_slower_is_no_change_of_the_machine():
+    then = measurement([1.0] * 6, yardsticks_s=(0.001,) * 6)
+    slow = measurement([1.2] * 6, yardsticks_s=(0.0012,) * 6)
+    assert shift(then, slow) is None
+    assert shift(then, measurement([1.2] * 6, yardsticks_s=(0.001,) * 6)) is not None
+
+
+def test_pooled_processes_are_corrected_for_one_and_the_same_host():
+    then = variant("base", measurement=measurement([1.0] * 2, yardsticks_s=(0.001, 0.001)))
+    # the job that measured these saw nothing but a slow host, and corrected nothing
+    after, _ = with_added(then, measurement([1.2**FOLLOWS] * 2, yardsticks_s=(0.0012, 0.0012)))
+    got = after.measurement
+    assert got.latency_s.samples == pytest.approx((1.0,) * 4 * SAMPLES)
+    assert got.drift == pytest.approx((1.0, 1.0, 1.2**FOLLOWS, 1.2**FOLLOWS))
+    assert got.yardsticks_s == (0.001, 0.001, 0.0012, 0.0012)
+
+
+def test_processes_without_a_yardstick_are_pooled_as_they_are():
+    then = variant("base", measurement=measurement([1.0] * 2))
+    after, _ = with_added(then, measurement([1.0], yardsticks_s=(0.002,)))
+    assert after.measurement.yardsticks_s == ()
+    assert after.measurement.latency_s.samples == (1.0,) * 3 * SAMPLES
 
 
 @pytest.mark.parametrize(

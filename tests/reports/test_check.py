@@ -152,7 +152,8 @@ def test_the_processes_that_would_decide_do_and_one_less_does_not():
 def test_percentiles_are_taken_in_each_process():
     # nine samples are the fewest that have a 90th percentile at position (n + 1) * 0.9 = 9
     samples = [*range(1, 10), *range(11, 20), 1, 2]
-    timing = timing_of(samples, (9, 9, 2), 90)
+    latency = replace(summarise([samples]), processes=(9, 9, 2))
+    timing = timing_of(measurement([[1.0]], latency_s=latency), 90)
     assert timing.logs == pytest.approx((math.log(9), math.log(19)))
 
 
@@ -224,6 +225,97 @@ def test_scatter_between_processes_widens_the_interval():
     assert one(wild, baseline=calm, gates="latency:+10%").verdict == "inconclusive"
 
 
+def on_a_host(hosts, *, latency_s=0.010, slope=1.0, drift=(), jitter=0.0, identifier="base"):
+    """A variant whose processes follow the speed of their host, up to some of their own."""
+    own = random.Random(len(hosts))
+    processes = [
+        [latency_s * host**slope * math.exp(own.gauss(0, jitter)) / divided] * 20
+        for host, divided in zip(hosts, drift or [1.0] * len(hosts), strict=True)
+    ]
+    yardsticks = tuple(0.0015 * host for host in hosts)
+    measured = measurement(processes, yardsticks_s=yardsticks, drift=tuple(drift))
+    return variant(identifier, measurement=measured)
+
+
+UNSTEADY = (1.0, 1.3, 0.9, 1.1, 1.25, 0.95)
+
+
+def test_what_the_host_did_to_processes_does_not_widen_the_interval():
+    told = report(on_a_host(UNSTEADY))
+    (measured,) = (variant.measurement for variant in told.variants)
+    untold = report(variant("base", measurement=replace(measured, yardsticks_s=())))
+    assert one(told, baseline=told, gates="latency:+5%").verdict == "pass"
+    assert one(untold, baseline=untold, gates="latency:+10%").verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("slope", [0.6, 0.9, 1.2])
+@pytest.mark.parametrize("gate", ["latency:+10%", "throughput:-10%"])
+def test_a_host_that_is_slower_than_for_the_baseline_is_taken_out_and_told(slope, gate):
+    then = report(on_a_host(UNSTEADY, slope=slope))
+    now = report(on_a_host([1.2 * host for host in UNSTEADY], slope=slope))
+    result = check(now, baseline=then, gates=gate)
+    (line,) = result.lines
+    assert line.verdict == "pass"
+    # what is known of slopes beforehand draws the fit a little towards it
+    assert line.change == pytest.approx(0.0, abs=0.02)
+    assert line.host_change == pytest.approx(0.2)
+    assert any("20% slower" in note for note in result.notes)
+
+
+def test_a_slower_model_on_a_faster_host_fails():
+    then = report(on_a_host(UNSTEADY))
+    now = report(on_a_host([host / 1.2 for host in UNSTEADY], latency_s=0.012))
+    line = one(now, baseline=then, gates="latency:+5%")
+    assert line.verdict == "fail"
+    assert line.change == pytest.approx(0.2, abs=0.02)
+
+
+def test_corrections_for_the_host_are_undone_before_it_is_taken_out():
+    then, raw = (report(on_a_host(UNSTEADY)) for _ in range(2))
+    corrected = report(on_a_host(UNSTEADY, drift=[host**0.9 for host in UNSTEADY]))
+    lines = [one(r, baseline=then, gates="latency:+5%") for r in (raw, corrected)]
+    assert lines[1].change == pytest.approx(lines[0].change)
+    assert lines[1].change_interval == pytest.approx(lines[0].change_interval)
+
+
+def test_a_host_far_from_what_it_was_leaves_a_line_undecided_as_slopes_differ():
+    then, now = report(on_a_host([1.0] * 6)), report(on_a_host([1.6] * 6))
+    line = one(now, baseline=then, gates="latency:+5%")
+    assert line.verdict == "inconclusive"
+    assert line.more_processes is None
+
+
+def test_across_versions_the_yardstick_is_another_one():
+    then = report(on_a_host(UNSTEADY))
+    now = report(on_a_host([2 * host for host in UNSTEADY]))
+    now = replace(now, context=replace(now.context, versions={"torch": "0.1"}))
+    line = one(now, baseline=then, gates="latency:+10%", allow_different=True)
+    assert (line.verdict, line.host_change) == ("fail", None)
+
+
+def test_only_the_median_is_known_to_follow_the_yardstick():
+    told = report(on_a_host(UNSTEADY))
+    line = one(told, baseline=told, gates="latency.p90:+60%")
+    assert line.host_change is None
+
+
+def test_intervals_with_a_yardstick_cover_the_truth_as_often_as_they_say():
+    draw = random.Random(0)
+    missed = 0
+    for _ in range(400):
+        slope = draw.gauss(0.9, 0.2)
+        sides = []
+        for centre in (1.0, math.exp(draw.gauss(0, 0.1))):
+            hosts = [centre * math.exp(draw.gauss(0, 0.08)) for _ in range(6)]
+            times = [0.01 * h**slope * math.exp(draw.gauss(0, 0.03)) for h in hosts]
+            measured = measurement([[t] * 20 for t in times], yardsticks_s=tuple(hosts))
+            sides.append(report(variant("base", measurement=measured)))
+        low, high = one(sides[1], baseline=sides[0], gates="latency:+60%").change_interval
+        missed += not low <= 0.0 <= high
+    # 5 % may miss; a third more is three standard deviations of so many pairs
+    assert missed / 400 < 0.085
+
+
 @pytest.mark.parametrize("side", ["baseline", "now"])
 @pytest.mark.parametrize(
     "changes",
@@ -281,6 +373,8 @@ def odd_reports(draw):
         [[1.0]], latency_s=latency, peak_bytes=draw(SIZES),
         energy_j=draw(st.sampled_from([None, -1.0, 0.0, math.nan, math.inf, 1e308, 1.0])),
         memory=Memory(planned=1, process=draw(SIZES), allocated=draw(SIZES)),
+        yardsticks_s=tuple(draw(st.lists(EXTREMES, max_size=3))),
+        drift=tuple(draw(st.lists(EXTREMES, max_size=3))),
     )  # fmt: skip
     costs = {name: draw(SIZES) for name in ("params", "macs", "activations", "peak_bytes")}
     return report(variant("base", measurement=measured, costs=costs), batch=draw(st.sampled_from(

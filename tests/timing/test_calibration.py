@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleprof.timing import calibration_of
+from scaleprof.timing import FOLLOWS, calibration_of
 
 
 def test_spread_and_smallest_effect_by_hand():
@@ -17,6 +17,18 @@ def test_spread_and_smallest_effect_by_hand():
         math.exp(1.959964 * 0.01 / 0.6745 * math.sqrt(0.2)) - 1
     )
     assert found.disturbed == 3
+
+
+def test_what_the_yardstick_tells_does_not_make_a_machine_noisy():
+    hosts = [1.0, 1.3, 0.9, 1.2, 1.1]
+    left = [0.02, -0.01, 0.0, 0.01, -0.02]
+    latencies = [host**FOLLOWS * math.exp(by) for host, by in zip(hosts, left, strict=True)]
+    found = calibration_of(latencies, model="m", measured_at="now", yardsticks_s=hosts)
+    assert found.spread > 0.1
+    assert found.spread_beside == pytest.approx(0.01 / 0.6745)
+    assert found.smallest_effect == pytest.approx(
+        math.exp(1.959964 * 0.01 / 0.6745 * math.sqrt(0.2)) - 1
+    )
 
 
 def test_one_process_that_is_far_off_does_not_make_a_machine_noisy():

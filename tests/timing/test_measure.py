@@ -145,3 +145,38 @@ def test_a_noisy_median_ends_at_its_own_limit_once_the_tail_is_there():
     got = measure(ScriptedTimer(noisy), rule)
     assert got.timeout
     assert len(got.samples) == 40
+
+
+def test_a_yardstick_is_timed_between_samples_for_a_small_share_of_the_time():
+    rule = StoppingRule(max_seconds=1e9, warmup_max_seconds=1e9, tail_samples=200, tail_seconds=1e9)
+    got = measure(
+        ScriptedTimer(itertools.repeat(1.0)), rule, yardstick=ScriptedTimer(itertools.repeat(0.02))
+    )
+    # 5 % of 200 s, after every sample one more than the share has room for at most
+    assert len(got.yardstick_s) == pytest.approx(0.05 * 200 / 0.02, abs=3)
+    assert got.yardstick == 0.02
+    assert got.samples == (1.0,) * 200
+
+
+def test_a_yardstick_beside_a_quick_model_gives_a_median_too():
+    got = measure(
+        ScriptedTimer(itertools.repeat(0.001)),
+        StoppingRule(tail_samples=40, tail_seconds=1e9),
+        yardstick=ScriptedTimer(itertools.repeat(0.002)),
+    )
+    assert len(got.yardstick_s) == 16
+
+
+def test_a_yardstick_beside_a_slow_model_does_not_take_long_in_one_go():
+    rule = StoppingRule(max_seconds=1e9, warmup_max_seconds=1e9)
+    got = measure(
+        ScriptedTimer(itertools.repeat(60.0)),
+        rule,
+        yardstick=ScriptedTimer(itertools.repeat(0.002)),
+    )
+    assert len(got.yardstick_s) == 16 * len(got.samples)
+
+
+def test_without_a_yardstick_none_is_known():
+    got = measure(ScriptedTimer(itertools.repeat(1.0)))
+    assert (got.yardstick_s, got.yardstick) == ((), None)

@@ -52,7 +52,8 @@ def _more(case: Case, line: CheckLine, noise: Noise | None) -> int:
     if case.reference is None or case.reference.timing is None:
         return noise.processes_to_decide([now], abs(now.centre - math.log(line.limit))) or TO_LEARN
     assert line.baseline is not None
-    gap = abs(now.centre - case.reference.timing.centre - math.log(line.limit / line.baseline))
+    change = noise.change(case.reference.timing, now)
+    gap = abs(change - math.log(line.limit / line.baseline))
     # a base that a budget is relative to is in the same report, and grows too
     growing = 1 if isinstance(case.rule, Gate) else 2
     timings = [case.reference.timing, now]

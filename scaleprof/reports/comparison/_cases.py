@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ...errors import InputError
 from ...records import Report
 from ...selection import Budget
+from ._environment import differences
 from ._evidence import Evidence, evidence
 from ._gate import Gate
 
@@ -75,8 +76,9 @@ def cases(
     """
     if baseline is not None:
         names = _variants(now.report, baseline.report, variant)
+        alike = not differences(baseline.report, now.report)
         for gate in gates:
-            yield from (_gate_case(now, baseline, gate, name) for name in names)
+            yield from (_gate_case(now, baseline, gate, name, alike=alike) for name in names)
     for budget in budgets:
         names = _variants(now.report, now.report, variant)
         yield from (_budget_case(now, budget, name) for name in names)
@@ -111,9 +113,11 @@ def _unmeasured(case: Case) -> bool:
     return all(side is not None and side.value is None for side in sides)
 
 
-def _gate_case(now: Named, baseline: Named, gate: Gate, variant: str) -> Case:
-    reference = _look(baseline.report, variant, gate.metric)
-    current = _look(now.report, variant, gate.metric)
+def _gate_case(now: Named, baseline: Named, gate: Gate, variant: str, *, alike: bool) -> Case:
+    reference, current = (
+        found if alike or found is None else found.without_yardstick()
+        for found in (_look(each.report, variant, gate.metric) for each in (baseline, now))
+    )
     problem = (
         _problem(reference, "in the baseline")
         or _problem(current, f"in `{now.name}`")

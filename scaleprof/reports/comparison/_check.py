@@ -38,6 +38,9 @@ CONFIDENCE = 0.95
 BETWEEN_GROWTHS = 0.01
 _GROWTH_DEGREES = 11
 
+# a host that differs by less is not worth a note
+_TOLD = 0.01
+
 Pairing = tuple[Named, Named | None]
 
 
@@ -113,7 +116,11 @@ def judge_reports(
         graphs=graphs,
         times=tuple(times.values()),
         differences=differing,
-        notes=(*_notes(pairs, variant), *_left_out(len(listed) - len(found))),
+        notes=(
+            *_notes(pairs, variant),
+            *_host_notes(lines),
+            *_left_out(len(listed) - len(found)),
+        ),
         confidence=CONFIDENCE,
         timed_lines=timed,
     )
@@ -259,6 +266,22 @@ def _notes(pairs: Sequence[Pairing], variant: str | None) -> tuple[str, ...]:
         if then != ours:
             notes.append(f"`{now.name}` was recorded by scaleprof {ours}, its baseline by {then}")
     return tuple(notes)
+
+
+def _host_notes(lines: Sequence[CheckLine]) -> list[str]:
+    """Say of each report how much slower or faster the host was than for its baseline."""
+    changes: dict[str, list[float]] = {}
+    for line in lines:
+        if line.kind == "gate" and line.host_change is not None:
+            changes.setdefault(line.report, []).append(line.host_change)
+    largest = {report: max(found, key=abs) for report, found in changes.items()}
+    return [
+        f"the host was {abs(change):.0%} {'slower' if change > 0 else 'faster'} for "
+        f"`{one_line(report)}` than for its baseline, as the yardstick beside the model shows: "
+        "changes are told without that"
+        for report, change in largest.items()
+        if abs(change) >= _TOLD
+    ]
 
 
 def _left_out(lines: int) -> tuple[str, ...]:

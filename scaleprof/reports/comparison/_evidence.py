@@ -5,7 +5,7 @@ nothing disturbed them. The growth of a process is observed once and repeats onl
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ...records import LatencyMeasurement, Measurement, Report, Variant
@@ -36,6 +36,12 @@ class Evidence:
     exact: int | None = None
     timing: Timing | None = None
     problem: str | None = None
+
+    def without_yardstick(self) -> "Evidence":
+        """The same without the yardstick, which says nothing across machines and versions."""
+        if self.timing is None:
+            return self
+        return replace(self, timing=replace(self.timing, raw=(), host=()))
 
     @property
     def value(self) -> float | None:
@@ -104,13 +110,21 @@ def _latency(report: Report, measured: Measurement, metric: str, problem: str | 
         return Evidence(kind="latency", problem="it holds no latency")
     rank = rank_of(metric)
     problem = problem or _too_few(latency, rank)
-    timing = timing_of(latency.samples, latency.processes, rank)
+    timing = timing_of(measured, rank)
     if timing is not None and metric == "throughput":
-        batch = math.log(report.context.batch)
-        timing = Timing(logs=tuple(batch - log for log in timing.logs), within=timing.within)
+        timing = _inverse(timing, math.log(report.context.batch))
     if timing is None:
         problem = problem or f"no process took the samples that p{rank} needs"
     return Evidence(kind="latency", timing=timing, problem=problem)
+
+
+def _inverse(timing: Timing, log: float) -> Timing:
+    """Timing of a constant over what was timed: the host's speed is inverted with it."""
+    logs, raw, host = (
+        tuple(of - value for value in values)
+        for of, values in ((log, timing.logs), (log, timing.raw), (0.0, timing.host))
+    )
+    return Timing(logs=logs, within=timing.within, raw=raw, host=host)
 
 
 def _too_few(latency: LatencyMeasurement, rank: int) -> str | None:

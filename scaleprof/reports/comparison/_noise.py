@@ -4,6 +4,9 @@ The worker process is the unit of replication: samples of one process share its 
 its clocks and its neighbours, so that a thousand of them say little about the next process. Each
 process therefore counts as one value, the logarithm of its own percentile, and all variants that
 were measured in several processes of one kind tell together how far those scatter.
+
+Where each process timed a yardstick too, most of the scatter is the host's: it is taken out by
+regression on the yardstick (an analysis of covariance), and what is left decides comparisons.
 """
 
 import math
@@ -12,9 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
-from ...records import Calibration
+from ...records import Calibration, Measurement
 from ...selection import BETWEEN_PROCESSES
-from ...timing import by_process
+from ...timing import FOLLOWS, FOLLOWS_ERROR, by_process
 
 # the recorded spread of another machine counts like three observed degrees of freedom: it carries
 # reports of one or two processes, and gives way to what a report with a dozen of them shows
@@ -27,6 +30,7 @@ _BISECTIONS = 60
 # beyond it the quantile hardly falls (1.972 at 200, 1.960 at infinity), and the sum grows long
 _MOST_DEGREES = 200
 _LARGEST_LOG = 600.0
+_MEDIAN = 50
 _Z95 = NormalDist().inv_cdf(0.975)
 
 
@@ -37,10 +41,14 @@ class Timing:
     Attributes:
         logs: Logarithm of the percentile in each worker process.
         within: Standard error of the logarithm that the samples themselves show.
+        raw: The same before anything was corrected; empty where `host` is.
+        host: Logarithm of the yardstick's time in each process; empty where it is not known.
     """
 
     logs: tuple[float, ...]
     within: float
+    raw: tuple[float, ...] = ()
+    host: tuple[float, ...] = ()
 
     @property
     def centre(self) -> float:
@@ -59,6 +67,21 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """How latencies follow the yardstick beside them.
+
+    Attributes:
+        slope: Change of the logarithm of a latency by that of the yardstick.
+        error: Standard error of the slope.
+        spread: Standard deviation between processes of what the yardstick does not tell.
+    """
+
+    slope: float
+    error: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
     """Scatter of fresh processes.
 
@@ -68,15 +91,41 @@ class Noise:
         confidence: Of one interval, two-sided.
         most: Processes per report beyond which no more would come; 1 if more of them make the
             value no surer.
+        beside: What a yardstick explains of it; None where none was timed.
     """
 
     spread: float
     degrees: int
     confidence: float
     most: int = MOST_PROCESSES
+    beside: Beside | None = None
+
+    def change(self, baseline: Timing, now: Timing) -> float:
+        """Return the logarithm of a ratio, without what the host's speed had to do with it."""
+        if self.beside is None or not (baseline.host and now.host):
+            return now.centre - baseline.centre
+        return (
+            _mean(now.raw)
+            - _mean(baseline.raw)
+            - self.beside.slope * self.host_change((baseline, now))
+        )
+
+    def host_change(self, timings: Sequence[Timing]) -> float:
+        """Return how much slower the host was for the last of two timings, as a logarithm.
+
+        It is 0 where that is not known, or where there is nothing to hold a timing against.
+        """
+        if self.beside is None or len(timings) != 2 or not all(t.host for t in timings):
+            return 0.0
+        return _mean(timings[1].host) - _mean(timings[0].host)
 
     def half_width(
-        self, timings: Sequence[Timing], *, more: int = 0, growing: int | None = None
+        self,
+        timings: Sequence[Timing],
+        *,
+        more: int = 0,
+        growing: int | None = None,
+        same_host: bool = False,
     ) -> float:
         """Return half the interval of a timing, or of the ratio of two, in logarithms.
 
@@ -84,21 +133,26 @@ class Noise:
             timings: One, or two independent ones.
             more: Processes to imagine in addition, for each.
             growing: How many of the timings, from the last, these are added to; None for all.
+            same_host: Whether to imagine that the host was as fast for both.
         """
         growing = len(timings) if growing is None else growing
         added = [0] * (len(timings) - growing) + [more] * growing
+        beside = self.beside if len(timings) == 2 and all(t.host for t in timings) else None
+        spread = self.spread if beside is None else beside.spread
         variance = sum(
-            self.spread**2 / (timing.processes + extra)
+            spread**2 / (timing.processes + extra)
             + timing.within**2 * timing.processes / (timing.processes + extra)
             for timing, extra in zip(timings, added, strict=True)
         )
+        if beside is not None and not same_host:
+            variance += (beside.error * self.host_change(timings)) ** 2
         degrees = self.degrees + more * growing
         return student_quantile(self.confidence, degrees) * math.sqrt(variance)
 
     def floor(self, timings: Sequence[Timing]) -> float:
         """Return the smallest relative change that `most` processes could tell from none."""
         fewest = min(timing.processes for timing in timings)
-        half = self.half_width(timings, more=max(0, self.most - fewest))
+        half = self.half_width(timings, more=max(0, self.most - fewest), same_host=True)
         return bounded_exp(half) - 1
 
     def processes_to_decide(
@@ -145,28 +199,83 @@ def noise_of(
         calibrations: What is known of the machines that measured them.
     """
     degrees = 1 if calibrations else PRIOR_DEGREES
-    squares = degrees * BETWEEN_PROCESSES**2
+    squares = left = degrees * BETWEEN_PROCESSES**2
     for calibration in calibrations:
-        own = max(len(calibration.latencies_s) - 1, 0)
+        own, beside = max(len(calibration.latencies_s) - 1, 0), calibration.spread_beside
         squares += own * calibration.spread**2
+        left += own * (calibration.spread if beside is None else beside) ** 2
         degrees += own
-    for timing in timings:
+    known = list(timings)
+    fitted = _beside([timing for timing in known if timing.host], left, degrees)
+    for timing in known:
         squares += math.fsum((log - timing.centre) ** 2 for log in timing.logs)
         degrees += timing.processes - 1
-    return Noise(spread=math.sqrt(squares / degrees), degrees=degrees, confidence=confidence)
+    return Noise(
+        spread=math.sqrt(squares / degrees), degrees=degrees, confidence=confidence, beside=fitted
+    )
 
 
-def timing_of(samples: Sequence[float], processes: Sequence[int], rank: int) -> Timing | None:
+def _beside(timings: Sequence[Timing], squares: float, degrees: int) -> Beside | None:
+    """Regress on the yardstick within each variant, with what is known of slopes as the prior.
+
+    Args:
+        timings: Those with a yardstick.
+        squares: Sum of squares that is known of processes beforehand.
+        degrees: Degrees of freedom behind it.
+    """
+    if not timings:
+        return None
+    xx = xy = yy = 0.0
+    for timing in timings:
+        host, raw = _mean(timing.host), _mean(timing.raw)
+        for x, y in zip(timing.host, timing.raw, strict=True):
+            xx, xy, yy = xx + (x - host) ** 2, xy + (x - host) * (y - raw), yy + (y - raw) ** 2
+        degrees += timing.processes - 1
+
+    def variance(slope: float) -> float:
+        return max(squares + yy - 2 * slope * xy + slope**2 * xx, squares) / degrees
+
+    before, certainty = variance(FOLLOWS), FOLLOWS_ERROR**-2
+    slope = (FOLLOWS * certainty + xy / before) / (certainty + xx / before)
+    after = variance(slope)
+    return Beside(slope=slope, error=(certainty + xx / after) ** -0.5, spread=math.sqrt(after))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def timing_of(measurement: Measurement, rank: int) -> Timing | None:
     """Return a percentile by process; None if no process has the samples that it needs.
 
     Args:
-        samples: Latencies of all processes, in the order of the processes.
-        processes: How many of them are of each process.
-        rank: 50, 90 or 99.
+        measurement: What was measured in one or several processes.
+        rank: 50, 90 or 99. Only of the median it is known how it follows the yardstick.
     """
-    values = (_percentile(own, rank) for own in by_process(samples, processes))
+    latency = measurement.latency_s
+    if latency is None:
+        return None
+    processes = by_process(latency.samples, latency.processes)
+    values = [_percentile(own, rank) for own in processes]
     logs = [math.log(value) for value in values if value is not None]
-    return Timing(logs=tuple(logs), within=_within(samples, rank)) if logs else None
+    if not logs:
+        return None
+    host, divided = measurement.yardsticks_s, measurement.drift or (1.0,) * len(logs)
+    if rank != _MEDIAN or not len(host) == len(divided) == len(logs):
+        return Timing(logs=tuple(logs), within=_within(latency.samples, rank))
+    # what sets processes apart is told by the yardstick, not by the samples
+    alike = [
+        sample / value
+        for own, value in zip(processes, values, strict=True)
+        for sample in own
+        if value is not None
+    ]
+    return Timing(
+        logs=tuple(logs),
+        within=_within(alike, rank),
+        raw=tuple(log + math.log(by) for log, by in zip(logs, divided, strict=True)),
+        host=tuple(math.log(seconds) for seconds in host),
+    )
 
 
 def _percentile(samples: Sequence[float], rank: int) -> float | None:

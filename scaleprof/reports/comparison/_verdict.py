@@ -113,7 +113,7 @@ def _compared(
 ) -> CheckLine:
     """Hold a timing against another one."""
     assert line.limit is not None
-    half, change = noise.half_width([baseline, now]), now.centre - baseline.centre
+    half, change = noise.half_width([baseline, now]), noise.change(baseline, now)
     allowed = _allowed(case, baseline.value)
     if allowed <= 0:
         raise GateError(
@@ -124,10 +124,24 @@ def _compared(
         _refuse_finer_than_noise(line, abs(allowed - 1), noise.floor([baseline, now]))
     line = replace(
         line,
+        change=_relative(change),
+        host_change=_host_change(line.metric, baseline, now, noise),
         change_interval=(bounded_exp(change - half) - 1, bounded_exp(change + half) - 1),
         processes=(baseline.processes, now.processes),
     )
     return _decide(line, [baseline, now], noise, centre=change, limit=math.log(allowed))
+
+
+def _relative(change: float) -> float | None:
+    relative = bounded_exp(change) - 1
+    return relative if math.isfinite(relative) else None
+
+
+def _host_change(metric: str, baseline: Timing, now: Timing, noise: Noise) -> float | None:
+    if not (baseline.host and now.host):
+        return None
+    change = noise.host_change([baseline, now])
+    return _relative(-change if metric == "throughput" else change)
 
 
 def _allowed(case: Case, baseline: float) -> float:
