@@ -73,13 +73,16 @@ class _SamplingWatch:
         self._energies = package_energies_j()
 
     def energy(self, samples: Samples, *, contended: bool) -> Energy:
-        """Energy of all packages by call; what other processes used cannot be told apart."""
+        """Energy of all packages by call; what other processes used cannot be told apart.
+
+        The yardstick's part is taken to be its share of the time.
+        """
         used = energy_between(self._energies, package_energies_j())
         if used is None:
             return Energy(reason=UNREADABLE)
         if contended:
             return Energy(reason="other processes used energy of the same packages")
-        return Energy(joules=used / samples.sampled_calls)
+        return Energy(joules=samples.share_of_model * used / samples.sampled_calls)
 
 
 def _measure_on_accelerator(request: MeasureRequest) -> MeasureReply:

@@ -11,6 +11,13 @@ from typing import Protocol, runtime_checkable
 from ..records import Record
 from ._statistics import relative_half_width
 
+# of the time in the model, what a yardstick beside it takes: a few percent give it a median
+_YARDSTICK_SHARE = 0.05
+# it runs so often before the warm-up, which heats the caches for the model again, and as often
+# after a sample at most; what a quick model leaves no room for is made up for at the end
+_YARDSTICK_CALLS = 8
+_LEAST_YARDSTICKS = 2 * _YARDSTICK_CALLS
+
 
 @runtime_checkable
 class Timer(Protocol):
@@ -52,12 +59,6 @@ class StoppingRule(Record, frozen=True, kw_only=True):
     min_block_seconds: float = 1e-4
 
 
-# of the time in the model, what a yardstick beside it takes; a few percent are enough for a median
-_YARDSTICK_SHARE = 0.05
-# but at least one call a sample until there are so many, and at most so many after one sample
-_YARDSTICK_CALLS = 16
-
-
 class Samples(Record, frozen=True, kw_only=True):
     """What one worker process measured.
 
@@ -84,6 +85,12 @@ class Samples(Record, frozen=True, kw_only=True):
     def sampled_calls(self) -> int:
         """Calls that were sampled."""
         return self.calls_per_sample * len(self.samples)
+
+    @property
+    def share_of_model(self) -> float:
+        """Part of the sampling that the model ran, and not the yardstick."""
+        model = self.calls_per_sample * math.fsum(self.samples)
+        return model / (model + math.fsum(self.yardstick_s[_YARDSTICK_CALLS:]))
 
     @property
     def yardstick(self) -> float | None:
@@ -117,21 +124,23 @@ def measure(
     """
     rule = rule or StoppingRule()
     first = timer.time(1)
+    fixed = [] if yardstick is None else [yardstick.time(1) for _ in range(_YARDSTICK_CALLS)]
     warm, calls = _warm_up(timer, rule)
     per_sample = max(1, round(rule.min_block_seconds / warm)) if warm > 0 else 1
     samples: list[float] = []
-    fixed: list[float] = []
     on_sampling()
     began = timer.elapsed()
     known = timeout = tail = False
     while not ((known or timeout) and tail):
         samples.append(timer.time(per_sample) / per_sample)
         if yardstick is not None:
-            fixed += _beside(yardstick, samples, fixed, per_sample)
+            _beside(yardstick, fixed, _YARDSTICK_SHARE * per_sample * math.fsum(samples))
         enough, seconds = len(samples) >= rule.min_samples, timer.elapsed() - began
         known = enough and relative_half_width(samples) <= rule.half_width
         timeout = len(samples) >= 3 and seconds > rule.max_seconds
         tail = len(samples) >= rule.tail_samples or seconds > rule.tail_seconds
+    if yardstick is not None:
+        fixed += [yardstick.time(1) for _ in range(_LEAST_YARDSTICKS - len(fixed))]
     return Samples(
         first_call_s=first,
         warmup_calls=calls,
@@ -143,18 +152,14 @@ def measure(
     )
 
 
-def _beside(
-    yardstick: Timer, samples: list[float], before: list[float], per_sample: int
-) -> list[float]:
-    """Time the yardstick as often as is due after a sample."""
-    due = _YARDSTICK_SHARE * per_sample * math.fsum(samples) - math.fsum(before)
-    fixed: list[float] = []
-    while len(fixed) < _YARDSTICK_CALLS and (
-        due > 0 or len(before) + len(fixed) < min(len(samples), _YARDSTICK_CALLS)
-    ):
+def _beside(yardstick: Timer, fixed: list[float], seconds: float) -> None:
+    """Time the yardstick as often as it takes to have had so many seconds, but for its first."""
+    spent = math.fsum(fixed[_YARDSTICK_CALLS:])
+    for _ in range(_YARDSTICK_CALLS):
+        if spent + fixed[-1] > seconds:
+            return
         fixed.append(yardstick.time(1))
-        due -= fixed[-1]
-    return fixed
+        spent += fixed[-1]
 
 
 def _warm_up(timer: Timer, rule: StoppingRule) -> tuple[float, int]:

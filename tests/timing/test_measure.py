@@ -152,19 +152,32 @@ def test_a_yardstick_is_timed_between_samples_for_a_small_share_of_the_time():
     got = measure(
         ScriptedTimer(itertools.repeat(1.0)), rule, yardstick=ScriptedTimer(itertools.repeat(0.02))
     )
-    # 5 % of 200 s, after every sample one more than the share has room for at most
-    assert len(got.yardstick_s) == pytest.approx(0.05 * 200 / 0.02, abs=3)
+    # eight before, and 5 % of 200 s
+    assert len(got.yardstick_s) == pytest.approx(8 + 0.05 * 200 / 0.02, abs=3)
     assert got.yardstick == 0.02
+    assert got.share_of_model == pytest.approx(200 / 210, rel=1e-3)
     assert got.samples == (1.0,) * 200
 
 
-def test_a_yardstick_beside_a_quick_model_gives_a_median_too():
-    got = measure(
-        ScriptedTimer(itertools.repeat(0.001)),
-        StoppingRule(tail_samples=40, tail_seconds=1e9),
-        yardstick=ScriptedTimer(itertools.repeat(0.002)),
-    )
-    assert len(got.yardstick_s) == 16
+class Journal:
+    """A timer that writes down what is run, in order."""
+
+    def __init__(self, name, journal, seconds):
+        self._name, self._journal, self._seconds = name, journal, seconds
+
+    def time(self, calls):
+        self._journal += [self._name] * calls
+        return calls * self._seconds
+
+    def elapsed(self):
+        return 0.0
+
+
+def test_a_yardstick_beside_a_quick_model_leaves_its_caches_alone_while_it_is_sampled():
+    journal = []
+    got = measure(Journal("model", journal, 0.001), yardstick=Journal("yardstick", journal, 0.002))
+    model = ["model"] * (got.warmup_calls + len(got.samples))
+    assert journal == ["model", *["yardstick"] * 8, *model, *["yardstick"] * 8]
 
 
 def test_a_yardstick_beside_a_slow_model_does_not_take_long_in_one_go():
@@ -174,9 +187,9 @@ def test_a_yardstick_beside_a_slow_model_does_not_take_long_in_one_go():
         rule,
         yardstick=ScriptedTimer(itertools.repeat(0.002)),
     )
-    assert len(got.yardstick_s) == 16 * len(got.samples)
+    assert len(got.yardstick_s) == 8 + 8 * len(got.samples)
 
 
 def test_without_a_yardstick_none_is_known():
     got = measure(ScriptedTimer(itertools.repeat(1.0)))
-    assert (got.yardstick_s, got.yardstick) == ((), None)
+    assert (got.yardstick_s, got.yardstick, got.share_of_model) == ((), None, 1.0)
