@@ -100,11 +100,9 @@ def main() -> None:
         for name in asked.models:
             print(row(name, *check(name)))
         return
-    parts = [__doc__.split("\n\n")[1]]
     for title, names in sets().items():
-        parts.append(section(title, names))
         # written after each set, so that an interrupted run keeps what it has
-        TABLE.write_text("# Which models have which knobs\n\n" + "\n\n".join(parts) + "\n")
+        put_section(section(title, names))
 
 
 def arguments() -> argparse.Namespace:
@@ -129,10 +127,15 @@ def sets() -> dict[str, list[str]]:
 def again(source: str) -> None:
     """Replace the table of one source."""
     (title,) = (title for title in sets() if title.startswith(source))
-    new = section(title, sets()[title])
-    parts = TABLE.read_text().rstrip("\n").split("\n\n## ")
-    parts = [new.removeprefix("## ") if part.startswith(title) else part for part in parts]
-    TABLE.write_text("\n\n## ".join(parts) + "\n")
+    put_section(section(title, sets()[title]))
+
+
+def put_section(new: str) -> None:
+    """Write a section of the document in place of the one of its title, or behind the others."""
+    old = TABLE.read_text().rstrip("\n").split("\n\n## ")[1:] if TABLE.exists() else []
+    parts = {part.split("\n")[0]: part for part in (*old, new.removeprefix("## "))}
+    head = f"# Which models have which knobs\n\n{__doc__.split(chr(10) * 2)[1]}"
+    TABLE.write_text("\n\n## ".join([head, *parts.values()]) + "\n")
 
 
 def every_entrypoint(seconds: float, seed: int) -> None:

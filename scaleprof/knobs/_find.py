@@ -126,7 +126,7 @@ def _axes(
         "depth": depth,
         "resolution": resolution_axis(probe, besides=width.arguments),
         "patch_size": patch_axis(probe),
-        "kernel_size": kernel_axis(probe),
+        "kernel_size": kernel_axis(probe, effects),
     }
 
 

@@ -17,6 +17,8 @@ from ..records import Cost, InputSpec, Variant
 from ._attempt import build_and_count
 from ._groups import Group, turn
 from ._knobs import Knobs
+from ._padding import is_padding, resized
+from ._sizes import changes_positions
 
 KERNEL_SIZE, PATCH_SIZE = "kernel_size", "patch_size"
 # half and twice the taps of a kernel, before rounding
@@ -27,6 +29,8 @@ _SMALLEST = 3
 _FARTHEST_PATCH = 2.0
 
 _Resize = Callable[[int], int]
+# a factor that is wanted, and the ways to new sizes near it: the first that builds is taken
+_Change = tuple[float, Sequence[_Resize]]
 
 
 class _Step(NamedTuple):
@@ -89,47 +93,71 @@ def with_other_sizes(knobs: Knobs, variant: Variant, axes: Sequence[str]) -> Ite
     Yields:
         Variants that build and run; the base itself gives variants of the strategy ``custom``.
     """
-    changes: Mapping[str, Callable[[], list[tuple[float, _Resize]]]] = {
+    changes: Mapping[str, Callable[[], list[_Change]]] = {
         KERNEL_SIZE: _kernels,
         PATCH_SIZE: lambda: _patches(variant.cost.inputs),
     }
     searched = [
-        [None, *_steps(knobs, variant, axis, change())]
+        [(), *_steps(knobs, variant, axis, change())]
         for axis, change in changes.items()
         if axis in axes
     ]
     for choice in itertools.product(*searched):
-        steps = [step for step in choice if step is not None]
-        if steps and (found := _built(knobs, variant, steps)) is not None:
+        turned = [steps for steps in choice if steps]
+        built = (_built(knobs, variant, steps) for steps in itertools.product(*turned))
+        if turned and (found := next(filter(None, built), None)) is not None:
             yield found
 
 
-def _kernels() -> list[tuple[float, _Resize]]:
-    return [(factor, lambda size, f=factor: odd_size(size, f)) for factor in _FACTORS]  # type: ignore[misc]
+def _kernels() -> list[_Change]:
+    return [(factor, [lambda size, f=factor: odd_size(size, f)]) for factor in _FACTORS]  # type: ignore[misc]
 
 
-def _patches(inputs: Sequence[InputSpec]) -> list[tuple[float, _Resize]]:
+def _patches(inputs: Sequence[InputSpec]) -> list[_Change]:
     sides = next((spec.shape[-2:] for spec in inputs if len(spec.shape) >= 4), None)
     if sides is None:
         return []
+    # a stem of strided convolutions takes no other sizes than their powers of two
     return [
-        (factor, lambda size, up=factor > 1: next_patch(size, sides, larger=up))  # type: ignore[misc]
+        (
+            factor,
+            [
+                lambda size, up=factor > 1: next_patch(size, sides, larger=up),  # type: ignore[misc]
+                lambda size, f=factor: _farthest_patch(size, sides, f),  # type: ignore[misc]
+            ],
+        )
         for factor in (1 / _FARTHEST_PATCH, _FARTHEST_PATCH)
     ]
 
 
+def _farthest_patch(size: int, sides: Sequence[int], factor: float) -> int:
+    """Half or twice a patch if that tiles an input, else the same."""
+    far = size * factor
+    return int(far) if far.is_integer() and all(side % far == 0 for side in sides) else size
+
+
 def _steps(
-    knobs: Knobs, variant: Variant, axis: str, changes: Sequence[tuple[float, _Resize]]
-) -> Iterator[_Step]:
+    knobs: Knobs, variant: Variant, axis: str, changes: Sequence[_Change]
+) -> Iterator[list[_Step]]:
+    """For each change, the steps that may be taken, the first that builds."""
     groups = [knobs.groups[n] for n in knobs.axes[axis].arguments if n in knobs.groups]
     if not groups or _are_turned(knobs, variant, groups):
         return
-    old = [int(value) for group in groups for value in group.values]
-    for factor, resize in changes:
-        new = {group.name: [resize(int(value)) for value in group.values] for group in groups}
-        sizes = [size for values in new.values() for size in values]
-        if sizes != old:
-            yield _Step(axis, new, factor, _mean_ratio(axis, sizes, old))
+    # accuracy is predicted by positions: where patches leave them, it would not be that
+    if axis == PATCH_SIZE and not changes_positions(knobs.axes[axis]):
+        return
+    for factor, resizes in changes:
+        steps = [_step(axis, groups, factor, resize) for resize in resizes]
+        if different := {str(step.sizes): step for step in steps if step}:
+            yield list(different.values())
+
+
+def _step(axis: str, groups: Sequence[Group], factor: float, resize: _Resize) -> _Step | None:
+    scaled = [group for group in groups if not is_padding(group)]
+    new = resized(groups, resize)
+    sizes = [size for group in scaled for size in new[group.name]]
+    old = [int(value) for group in scaled for value in group.values]
+    return None if sizes == old else _Step(axis, new, factor, _mean_ratio(axis, sizes, old))
 
 
 def _are_turned(knobs: Knobs, variant: Variant, groups: Sequence[Group]) -> bool:

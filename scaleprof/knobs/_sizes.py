@@ -4,15 +4,28 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from ..records import Axis
+from ._effects import Effect
 from ._groups import Group
-from ._probe import Prober, Shapes
+from ._padding import padding_of, resized
+from ._probe import Built, Prober, Shapes
 
 # `patch_size`, `patches`, `embed.patch`; what is measured in patches is something else
 _PATCH = re.compile(r"(^|[._])patch(_size|es|_sizes)?(?=$|[\[#])", re.IGNORECASE)
-_KERNEL = re.compile(r"kernel|(^|[._])k(s|_size)?(?=$|[\[#])", re.IGNORECASE)
+# a window of modulation is one of a convolution; one of attention moves no kernel
+_KERNEL = re.compile(r"kernel|conv_size|focal_window|(^|[._])k(s|_size)?(?=$|[\[#])", re.IGNORECASE)
+# patches that are embedded by other layers change these alone: of all weights, so many at most
+_MAX_EMBEDDING = 0.2
+# FLOPs fall with the square of a patch's side where there are fewer positions, after the stem at
+# least; with this power or less, positions stay
+_FEWER_POSITIONS = -0.5
+# axes of a convolution's weight from here on are those in space
+_SPACE = 2
 _Change = Callable[[int], int]
 _HOW = "effect of a change; strategies do not scale it"
+_POSITIONS_STAY = "other patches leave nearly as many positions: their sizes are not searched"
 
 
 def patch_axis(probe: Prober) -> Axis:
@@ -21,18 +34,48 @@ def patch_axis(probe: Prober) -> Axis:
     if not groups:
         return Axis(status="none", reason="no argument is named like a patch size")
     for change in (_doubled, _halved):
-        if (axis := _changed(probe, groups, change)) is not None:
-            return axis
+        found = [[group] for group in groups if _moves_patches(probe, group, change)]
+        if (axis := _axis(probe, found, change)) is not None:
+            return axis if changes_positions(axis) else replace(axis, reason=_POSITIONS_STAY)
     return Axis(status="none", reason=_refusal(probe, groups))
 
 
-def kernel_axis(probe: Prober) -> Axis:
-    """Find arguments that set the size of kernels: two larger, weights are wider in space."""
-    groups = [group for group in probe.groups.values() if _is_size(group, _KERNEL)]
-    if not groups:
-        return Axis(status="none", reason="no argument is named like a kernel size")
-    axis = _changed(probe, groups, _two_larger)
-    return axis or Axis(status="none", reason=_refusal(probe, groups))
+def changes_positions(axis: Axis) -> bool:
+    """Tell whether larger patches are fewer positions for all that comes behind them."""
+    return (axis.flops_exponent or 0.0) < _FEWER_POSITIONS
+
+
+def kernel_axis(probe: Prober, effects: Sequence[Effect] = ()) -> Axis:
+    """Find arguments that set the size of kernels: two larger, weights are wider in space.
+
+    Args:
+        probe: Of the base.
+        effects: What arguments do by any name: columns of tables have none that tells kernels.
+    """
+    in_space = {effect.group.name for effect in effects if _only_in_space(effect)}
+    named = [group for group in probe.groups.values() if _is_size(group, _KERNEL)]
+    others = [g for g in probe.groups.values() if g.name in in_space and _is_whole(g)]
+    groups = [*named, *(group for group in others if group not in named)]
+    found = [turned for group in groups if (turned := _kernels_with_padding(probe, group))]
+    if (axis := _axis(probe, found, _two_larger)) is not None:
+        return axis
+    reason = _refusal(probe, named) if named else "no argument is named like a kernel size"
+    return Axis(status="none", reason=reason)
+
+
+def _only_in_space(effect: Effect) -> bool:
+    moved = {dimension for _, dimension in effect.elasticity}
+    return effect.axis == "width" and min(moved) >= _SPACE
+
+
+def _kernels_with_padding(probe: Prober, group: Group) -> list[Group]:
+    """The kernels, with their padding where they need it; none if they move nothing."""
+    alone, padding = [group], padding_of(group, probe.groups)
+    for turned in (alone, [group, padding] if padding else []):
+        built = probe.build(resized(turned, _two_larger)) if turned else None
+        if built is not None and _in_space(probe, built):
+            return turned
+    return []
 
 
 def _doubled(size: int) -> int:
@@ -40,7 +83,7 @@ def _doubled(size: int) -> int:
 
 
 def _halved(size: int) -> int:
-    return max(size // 2, 1)
+    return size // 2 or size
 
 
 def _two_larger(size: int) -> int:
@@ -49,36 +92,52 @@ def _two_larger(size: int) -> int:
 
 
 def _is_size(group: Group, pattern: re.Pattern[str]) -> bool:
-    return (
-        group.kind == "values"
-        and all(isinstance(value, int) and value > 0 for value in group.values)
-        and max(group.values) > 1
-        and bool(pattern.search(group.name))
-    )
+    return _is_whole(group) and bool(pattern.search(group.name))
 
 
-def _changed(probe: Prober, groups: Sequence[Group], change: _Change) -> Axis | None:
-    """Return the axis of those groups whose change moves sizes in space; None if none does."""
-    found = [group for group in groups if _moves(probe, group, change)]
-    built = probe.build({g.name: [change(int(v)) for v in g.values] for g in found})
-    if not found or built is None:
+def _is_whole(group: Group) -> bool:
+    # zero stands for no layer in lists of kernels
+    whole = all(isinstance(value, int) and value >= 0 for value in group.values)
+    return group.kind == "values" and whole and max(group.values) > 1
+
+
+def _axis(probe: Prober, found: Sequence[Sequence[Group]], change: _Change) -> Axis | None:
+    """Return the axis of groups that were found one by one; None if they do not build at once."""
+    groups = [group for turned in found for group in turned]
+    built = probe.build(resized(groups, change)) if groups else None
+    if built is None:
         return None
-    value = max(int(v) for g in found for v in g.values)
+    value = max(int(v) for sizes, *_ in found for v in sizes.values)
     return Axis(
         status="ok",
-        arguments=tuple(group.name for group in found),
-        base={group.name: group.base for group in found},
+        arguments=tuple(group.name for group in groups),
+        base={group.name: group.base for group in groups},
         how=_HOW,
         flops_exponent=probe.exponent(built, change(value) / value),
     )
 
 
-def _moves(probe: Prober, group: Group, change: _Change) -> bool:
-    built = probe.build({group.name: [change(int(value)) for value in group.values]})
+def _moves_patches(probe: Prober, group: Group, change: _Change) -> bool:
+    built = probe.build(resized([group], change))
     if built is None:
         return False
+    larger = change(max(map(int, group.values))) > max(group.values)
+    fewer = built.cost.macs < probe.base.cost.macs
+    return _in_space(probe, built) or (larger == fewer and _beside_embedding(probe, built))
+
+
+def _in_space(probe: Prober, built: Built) -> bool:
+    """Tell whether weights of the same channels are wider in space, and do other work."""
     macs = (probe.base.cost.macs, built.cost.macs)
     return _spatial(probe.base.shapes, built.shapes) and not math.isclose(*macs)
+
+
+def _beside_embedding(probe: Prober, built: Built) -> bool:
+    """Tell whether other work is done with the same weights, but for those of an embedding."""
+    macs = (probe.base.cost.macs, built.cost.macs)
+    old, new = probe.base.shapes, built.shapes
+    changed = {name for name, _ in old.items() ^ new.items()}
+    return len(changed) <= _MAX_EMBEDDING * len(old) and not math.isclose(*macs)
 
 
 def _spatial(old: Shapes, new: Shapes) -> bool:
