@@ -70,9 +70,9 @@ def _only_in_space(effect: Effect) -> bool:
 
 def _kernels_with_padding(probe: Prober, group: Group) -> list[Group]:
     """The kernels, with their padding where they need it; none if they move nothing."""
-    alone, padding = [group], padding_of(group, probe.groups)
-    for turned in (alone, [group, padding] if padding else []):
-        built = probe.build(resized(turned, _two_larger)) if turned else None
+    padding = padding_of(group, probe.groups)
+    for turned in ([group], [group, padding]) if padding else ([group],):
+        built = probe.build(resized(turned, _two_larger))
         if built is not None and _in_space(probe, built):
             return turned
     return []
