@@ -18,10 +18,11 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from ..models import make, output_of
 from ..records import WorkKind
 from . import _ledger
 from ._direct import DIRECT, PRODUCTS, Direct
-from ._known import Known, KnownCalls, call_key, make, output_of
+from ._known import Known, KnownCalls, TakenApart, call_key
 from ._work import work_of
 
 _VALUES = (
@@ -87,6 +88,10 @@ class LiveBytes:
             if key not in self._alive:
                 self._add(key, storage)
         self.peak = max(self.peak, self.now)
+
+    def holds(self, tensors: Iterable[Tensor]) -> bool:
+        """Tell whether the storages of all these tensors are counted."""
+        return all(tensor.untyped_storage()._cdata in self._alive for tensor in tensors)
 
     def _add(self, key: int, storage: torch.UntypedStorage) -> None:
         size = storage.nbytes()
@@ -165,6 +170,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.taken_as_true = 0
         self._kinds: dict[OpOverload, tuple[_ledger.Kind, Tally | None]] = {}
         self._here: dict[tuple[Any, ...], tuple[Known, Tally, int]] = {}
+        self._added: list[Known] = []
         # what numbers become where no type is given
         _KNOWN.forget_if((torch.get_default_dtype(), *flop_registry.items()))
 
@@ -221,8 +227,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if got is None:
             kind, _ = self._look_up(func)
             if kind == "composite":
-                with self:
-                    return func.decompose(*args, **kwargs)
+                return self._take_apart(func, args, kwargs, key)
             out = func(*args, **kwargs)
             cost = _registered_cost(func, args, kwargs, out) if kind == "counted" else (0, 0)
             got = Direct(out, *cost)
@@ -232,6 +237,41 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             _KNOWN.add(key, known)
         self._add(*self._place(func, known), outputs=_outputs(got.output))
         return got.output
+
+    def _take_apart(
+        self,
+        func: OpOverload,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        key: tuple[Any, ...] | None,
+    ) -> Any:
+        """Count an operator by those that torch expresses it through."""
+        inputs = list(_tensors((*args, *kwargs.values())))
+        # a tensor that nobody has counted yet is counted with the first operator that returns it
+        if key is None or not self.live.holds(inputs):
+            with self:
+                return func.decompose(*args, **kwargs)
+        if (known := _KNOWN.find_apart(key)) is not None:
+            return self._repeat(known)
+        start, before = len(self._added), (self.live.now, self.live.peak, self.taken_as_true)
+        self.live.peak = self.live.now
+        with self:
+            out = func.decompose(*args, **kwargs)
+        rise = self.live.peak - before[0]
+        self.live.peak = max(self.live.peak, before[1])
+        output = output_of(inputs, out)
+        if type(output) is tuple and self.taken_as_true == before[2]:
+            _KNOWN.add_apart(key, TakenApart(tuple(self._added[start:]), rise, output))
+        return out
+
+    def _repeat(self, known: TakenApart) -> Tensor:
+        """Add what an operator is taken apart into, as it was before."""
+        self.live.peak = max(self.live.peak, self.live.now + known.rise)
+        for part in known.parts:
+            self._add(*self._place(part.call[0], part), outputs=[])
+        out = make(known.output)
+        self.live.hold([out])
+        return out
 
     def _look_up(self, func: OpOverload) -> tuple[_ledger.Kind, Tally | None]:
         found = self._kinds.get(func)
@@ -254,6 +294,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _add(self, known: Known, tally: Tally, number: int, *, outputs: list[Tensor]) -> None:
         """Add one call."""
         _, macs, products, read, written, work, _, _ = known
+        self._added.append(known)
         self.graph.add(number)
         tally.add(macs, products, read, written)
         if work is not None:

@@ -202,6 +202,31 @@ def mean(x: Tensor, dim: list[int] | None, keepdim: bool = False, **kwargs: Any)
     return Direct(_new(x, sizes), 0, 0)
 
 
+def upsampling(x: Tensor, size: list[int] | None, *rest: Any) -> Direct | None:
+    """Resize images to a size, or by factors, which are last; torch takes this far apart."""
+    scales = rest[-1]
+    if x.dim() != 4 or not x.is_floating_point() or bool(size) == bool(scales):
+        return None
+    sizes = size or [int(n * scale) for n, scale in zip(x.shape[2:], scales, strict=True)]
+    # with a size of one, dense images may be in several orders at once
+    if min(*x.shape[1:], *sizes) < 2 or (order := _order(x)) is None:
+        return None
+    shape = (*x.shape[:2], *sizes)
+    out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=order)
+    return Direct(out, 0, 0)
+
+
+def _order(x: Tensor) -> torch.memory_format | None:
+    """The order of dense images that torch would keep; None if it is not one of the two."""
+    _, channels, height, width = x.shape
+    image = channels * height * width
+    if x.stride() == (image, 1, width * channels, channels):
+        return torch.channels_last
+    # a single image may be last in channels by its strides but that of the batch
+    dense = x.is_contiguous(memory_format=torch.channels_last) and x.stride(0) < image
+    return torch.contiguous_format if dense or x.is_contiguous() else None
+
+
 DIRECT: dict[Any, Callable[..., Direct | None]] = {
     aten.linear.default: linear,
     aten.conv1d.default: convolution,
@@ -240,6 +265,8 @@ DIRECT: dict[Any, Callable[..., Direct | None]] = {
     aten.sub.Tensor: binary,
     aten.div.Tensor: division,
     aten.mean.dim: mean,
+    aten.upsample_bilinear2d.vec: upsampling,
+    aten.upsample_bicubic2d.vec: upsampling,
 }
 """Output and cost by operator overload; every name not here takes torch's own path."""
 

@@ -5,34 +5,19 @@ the meta device gives and costs follows from the shapes, strides and types of it
 its plain arguments; a call that was there before is not asked again.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor, nn
 from torch._ops import OpOverload
 
+from ..models import NewTensor, Output, add_parts
 from ..records import WorkKind
 
 WorkKey = tuple[WorkKind, int, int, int, int, int]
 """Kind, MACs, bytes moved, bytes of weights, width and depth."""
 
-# types whose values say all there is about them
-_PLAIN = frozenset(
-    {
-        *(bool, int, float, str, type(None)),
-        *(torch.dtype, torch.device, torch.layout, torch.memory_format),
-    }
-)
-# tensors of these may be lazily conjugated, which no shape tells
-_COMPLEX = frozenset({torch.complex32, torch.complex64, torch.complex128})
 # so many are remembered: those of some hundred variants
 _MOST = 100_000
-
-NewTensor = tuple[torch.Size, tuple[int, ...], torch.dtype]
-"""Size, stride and type."""
-Output = NewTensor | Literal["first", "run"]
-"""A new tensor; the first argument; or what the operator returns when it is run, such as a view."""
 
 
 class Known(NamedTuple):
@@ -59,17 +44,33 @@ class Known(NamedTuple):
     text: str
 
 
+class TakenApart(NamedTuple):
+    """What calls of one operator that torch expresses through others have in common.
+
+    Attributes:
+        parts: The others, in order.
+        rise: Bytes alive at most while they run, more than before.
+        output: What the last returns.
+    """
+
+    parts: tuple[Known, ...]
+    rise: int
+    output: NewTensor
+
+
 class KnownCalls:
     """The calls that were counted in this process, while torch's formulas stay what they are."""
 
     def __init__(self) -> None:
         self._calls: dict[tuple[Any, ...], Known] = {}
+        self._apart: dict[tuple[Any, ...], TakenApart] = {}
         self._formulas: tuple[Any, ...] = ()
 
     def forget_if(self, formulas: tuple[Any, ...]) -> None:
         """Forget everything if these are not the formulas that were in use."""
         if formulas != self._formulas:
             self._calls.clear()
+            self._apart.clear()
             self._formulas = formulas
 
     def find(self, key: tuple[Any, ...]) -> Known | None:
@@ -82,6 +83,16 @@ class KnownCalls:
             self._calls.clear()
         self._calls[key] = known
 
+    def find_apart(self, key: tuple[Any, ...]) -> TakenApart | None:
+        """Return what is known about a call that torch takes apart; None if it is new."""
+        return self._apart.get(key)
+
+    def add_apart(self, key: tuple[Any, ...], known: TakenApart) -> None:
+        """Remember what torch made of a call."""
+        if len(self._apart) >= _MOST:
+            self._apart.clear()
+        self._apart[key] = known
+
 
 def call_key(
     func: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]
@@ -92,56 +103,8 @@ def call_key(
         return None
     # operators of torch stay, and so do their identities, which are faster to compare
     parts: list[Any] = [id(func)]
-    fixed = _add_parts(parts, args)
+    fixed = add_parts(parts, args)
     if fixed and kwargs:
         parts += kwargs
-        fixed = _add_parts(parts, kwargs.values())
+        fixed = add_parts(parts, kwargs.values())
     return tuple(parts) if fixed else None
-
-
-def _add_parts(parts: list[Any], values: Iterable[Any]) -> bool:
-    """Add what says all there is about some arguments; False if nothing does."""
-    for value in values:
-        cls = type(value)
-        if cls is Tensor or cls is nn.Parameter:
-            dtype, stride = value.dtype, value.stride()
-            if not value.is_meta or dtype in _COMPLEX:
-                return False
-            parts += (value.shape, stride, dtype)
-            # a broadcast tensor has fewer bytes than elements; how many, its storage says
-            if 0 in stride:
-                parts.append(value.untyped_storage().nbytes())
-        elif cls in _PLAIN:
-            # 2 and 2.0 are equal, and give tensors of other types
-            parts += (cls, value)
-        elif cls is list or cls is tuple:
-            parts += (cls, len(value))
-            if not _add_parts(parts, value):
-                return False
-        else:
-            return False
-    return True
-
-
-def output_of(inputs: Sequence[Tensor], out: Any) -> Output:
-    """Say how the output of a call is made without asking torch, if it can be.
-
-    Args:
-        inputs: The tensors that the operator got.
-        out: What it returned.
-    """
-    if type(out) is not Tensor or not out.is_meta or out.storage_offset():
-        return "run"
-    storage = out.untyped_storage()
-    if any(storage._cdata == x.untyped_storage()._cdata for x in inputs):
-        return "run"
-    output = (out.shape, out.stride(), out.dtype)
-    made = make(output)
-    same = made.untyped_storage().nbytes() == storage.nbytes() and made.stride() == output[1]
-    return output if same else "run"
-
-
-def make(output: NewTensor) -> Tensor:
-    """Make a new tensor without data."""
-    size, stride, dtype = output
-    return torch.empty_strided(size, stride, dtype=dtype, device="meta")

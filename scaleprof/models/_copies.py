@@ -8,13 +8,16 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 M = TypeVar("M", bound=nn.Module | None)
 
 # what stays itself in a copy, and of tuples of such the tuple
 _ATOMS = frozenset({bool, int, float, str, type(None)})
 # what a class may have to be copied in a way of its own
-_PROTOCOL = ("__reduce_ex__", "__reduce__", "__getstate__", "__setstate__", "__new__")
+_PROTOCOL = ("__reduce_ex__", "__reduce__", "__getstate__", "__new__")
+# that of convolutions adds what those had not that were stored long ago
+_SET_STATE = (nn.Module.__setstate__, _ConvNd.__setstate__)
 _OTHERS = ("__deepcopy__", "__getnewargs__", "__getnewargs_ex__", "__slots__")
 
 
@@ -67,4 +70,5 @@ def _parameter_like(value: nn.Parameter) -> nn.Parameter:
 def _is_ordinary(cls: type[nn.Module]) -> bool:
     """Tell a class whose objects are copied by copying their attributes."""
     usual = all(getattr(cls, name) is getattr(nn.Module, name) for name in _PROTOCOL)
+    usual = usual and cls.__setstate__ in _SET_STATE
     return usual and not any(hasattr(cls, name) for name in _OTHERS)

@@ -11,6 +11,7 @@ from torch.utils._device import DeviceContext, _device_constructors
 
 from ._garbage import no_collection
 from ._same_layers import layers_from_templates
+from ._same_results import PURE, same_result, sets_element
 
 Built = TypeVar("Built")
 
@@ -26,6 +27,7 @@ _INITIALISERS = frozenset(
     [getattr(Tensor, name) for name in _IN_PLACE]
     + [getattr(torch.nn.init, name) for name in _IN_INIT]
 )
+_SET_ITEM = Tensor.__setitem__
 _MAKERS = frozenset(_device_constructors())
 
 
@@ -60,11 +62,16 @@ class _OnMeta(DeviceContext):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Pass everything on but initialisers of meta tensors."""
+        """Pass everything on but initialisers of meta tensors and what gives known results."""
         if func in _INITIALISERS:
             tensor = args[0] if args else (kwargs or {}).get("tensor")
             if isinstance(tensor, Tensor) and tensor.is_meta and _fits(tensor, args[1:]):
                 return tensor
+        elif func is _SET_ITEM:
+            if sets_element(*args):
+                return None
+        elif func in PURE:
+            return same_result(func, args, kwargs or {})
         elif func in _MAKERS:
             return super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]
         return func(*args, **kwargs) if kwargs else func(*args)

@@ -1,5 +1,7 @@
 """Costs are the same whether or not calls of the same shapes were counted before."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import flop_registry
 
 from scaleprof.costs import _counter, count_module
+from scaleprof.costs._direct import upsampling
 from scaleprof.costs._known import call_key
 from scaleprof.records import InputSpec
 
@@ -115,3 +118,57 @@ def test_a_broadcast_tensor_has_the_bytes_of_its_storage():
         read += [row.read_bytes for row in rows if row.operator == "aten::add"]
     # 32 elements of x, and at most 32 of the other
     assert read == [132, 256, 132]
+
+
+def images(batch, channels, layout):
+    if layout == "tokens":
+        tokens = torch.empty(batch, 60, channels, device="meta")
+        return tokens.transpose(1, 2).reshape(batch, channels, 6, 10)
+    x = torch.empty(batch, channels, 6, 10, device="meta")
+    return x.to(memory_format=layout)
+
+
+# a single image of tokens is last in channels, but torch does not say so of it
+LAYOUTS = (torch.contiguous_format, torch.channels_last, "tokens")
+
+
+@pytest.mark.parametrize("op", [aten.upsample_bilinear2d.vec, aten.upsample_bicubic2d.vec])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_images_are_resized_as_torch_does_it(op, layout):
+    sizes = (([7, 9], None), ([16, 3], None), (None, [0.5, 2.0]), (None, [1 / 3, 1.7]))
+    for batch, channels, (size, scales) in itertools.product((1, 2), (2, 64), sizes):
+        x = images(batch, channels, layout)
+        expected = op(x, size, False, scales)
+        got = upsampling(x, size, False, scales).output
+        assert (got.shape, got.stride()) == (expected.shape, expected.stride())
+
+
+class TakesApart(nn.Module):
+    """Products that torch expresses through others, on what some were computed from."""
+
+    def forward(self, x):
+        y = torch.einsum("bhc,kc->bhk", x * 2, x[0])
+        return torch.einsum("bhc,kc->bhk", x * 2, x[0]) + y
+
+
+def test_an_operator_that_torch_takes_apart_costs_the_same_every_time():
+    _counter._KNOWN.forget_if(())
+    assert not _counter._KNOWN._apart
+    first = count(TakesApart(), 3, 5, 4)
+    assert _counter._KNOWN._apart
+    # one product of 15 rows by 5 columns over 4 channels, twice
+    assert first.macs == 2 * 3 * 5 * 5 * 4
+    assert count(TakesApart(), 3, 5, 4) == first
+
+
+def test_bytes_while_an_operator_is_taken_apart_are_at_their_peak_again():
+    class Both(nn.Module):
+        def forward(self, x):
+            # the larger one is known by the second count, which must see its peak as well
+            return torch.einsum("bhc,bkc->hk", x, x)
+
+    _counter._KNOWN.forget_if(())
+    peaks = {count(Both(), 8, 64, 32).peak_bytes for _ in range(3)}
+    assert len(peaks) == 1
+    # x is 64 KiB, and what is computed comes on top of it
+    assert peaks.pop() > 8 * 64 * 32 * 4 + 64 * 64 * 4
