@@ -34,6 +34,8 @@ PURE = frozenset(
     if hasattr(owner, name)
 )
 """Functions of torch whose results `same_result` knows."""
+# torch refuses whole numbers of more bits
+_TOO_LARGE = 2**63
 # so many are remembered: those of some hundred variants
 _MOST = 20_000
 
@@ -79,6 +81,7 @@ def sets_element(tensor: Any, index: Any, value: Any) -> bool:
     return (
         type(index) is tuple
         and type(value) in (int, float)
+        and abs(value) < _TOO_LARGE
         and isinstance(tensor, Tensor)
         and tensor.is_meta
         and not tensor.requires_grad

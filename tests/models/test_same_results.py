@@ -90,3 +90,12 @@ def test_an_element_that_is_not_there_cannot_be_set(index):
     assert build_on_meta(lambda: build((1, -3))).shape == (2, 3)
     with pytest.raises(IndexError):
         build_on_meta(lambda: build(index))
+
+
+def test_a_number_that_torch_refuses_cannot_be_set():
+    def build():
+        table = torch.zeros(2, 3)
+        table[0, 0] = 2**70
+
+    with pytest.raises(ValueError, match="Overflow"):
+        build_on_meta(build)
