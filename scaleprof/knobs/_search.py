@@ -207,12 +207,14 @@ def _searched(
 ) -> Iterator[Attempt]:
     """Search widths in their order for the compute; what fails to build is passed over."""
     low, high, failures, near = -1, len(widths), 0, False
-    at = _nearest(knobs, widths, wanted)
+    at, failed = _nearest(knobs, widths, wanted), set[int]()
     for _ in range(MAX_CORRECTIONS):
         if not low < at < high or failures > MAX_FAILURES:
             return
-        attempt = attempt_width(knobs, rest, widths[at])
+        # a correction may lead back to what failed
+        attempt = None if at in failed else attempt_width(knobs, rest, widths[at])
         if attempt is None:
+            failed.add(at)
             failures += 1
             # what is not legal here may be next to something that is
             at = at + failures if failures % 2 else at - failures
