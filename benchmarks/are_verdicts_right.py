@@ -17,6 +17,7 @@ Usage: ``are_verdicts_right.py [MODEL...] [--processes N]``; N processes of each
 
 import argparse
 import contextlib
+import math
 import os
 import random
 import signal
@@ -80,9 +81,15 @@ def main() -> None:
 
 
 def milliseconds(replies: list[MeasureReply]) -> str:
-    """The median of each process; in parentheses where others disturbed it."""
-    found = [(statistics.median(reply.samples.samples) * 1e3, reply.contended) for reply in replies]
-    return " ".join(f"({ms:.3g})" if disturbed else f"{ms:.3g}" for ms, disturbed in found)
+    """The median of each process, and the yardstick's; in parentheses where others disturbed it."""
+    found = [
+        (statistics.median(reply.samples.samples), reply.samples.yardstick or math.nan, reply)
+        for reply in replies
+    ]
+    texts = [
+        (f"{1e3 * model:.3g}/{1e3 * host:.3g}", reply.contended) for model, host, reply in found
+    ]
+    return " ".join(f"({text})" if disturbed else text for text, disturbed in texts)
 
 
 @contextlib.contextmanager

@@ -97,7 +97,8 @@ def robust(logs: list[float]) -> float:
 def width(reply: MeasureReply) -> float:
     """Standard error of the logarithm of the median that the samples of one process suggest."""
     interval = median_interval(reply.samples.samples)
-    assert interval is not None
+    if interval is None:
+        return math.nan
     return math.log(interval[1] / interval[0]) / (2 * 1.96)
 
 

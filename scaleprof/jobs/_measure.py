@@ -50,7 +50,7 @@ def _measure_on_cpu(request: MeasureRequest) -> MeasureReply:
     watch = _SamplingWatch()
     samples = measure(timer, request.rule, on_sampling=watch.begin, yardstick=fixed)
     load = watch.load.load()
-    busy = timer.elapsed() - sum(samples.yardstick_s)
+    busy = timer.elapsed() - samples.beside_s
     after = process_peak()
     return MeasureReply(
         samples=samples,

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..jobs import MEASURE, Energy, MeasureReply, MeasureRequest
@@ -14,20 +14,19 @@ from ..timing import (
     StoppingRule,
     all_known,
     drift_of,
-    host_factor,
     missing_percentiles,
     relative_half_width,
     summarise,
-    usual_host,
 )
 from ..timing.contention import FOREIGN_CORES, LoadWatch
 from ..workers import Done, Failure
 from ._crew import Crew
+from ._host import host_of
 from ._kept import Kept
 from ._options import Options
 
 # one process of a sweep samples for a second and a half at most: about 100 samples of a 15 ms model
-RULE = StoppingRule(max_seconds=1.5, warmup_max_seconds=0.7)
+RULE = StoppingRule(min_seconds=0.2, max_seconds=1.5, warmup_max_seconds=0.7)
 # a process must be done at the latest this much before the deadline
 _SLACK = 1.5
 # a measurement that others disturbed is repeated once, if so many processes still fit after it
@@ -201,20 +200,18 @@ class Bench:
 
     def watch_drift(self, sentinel: Variant) -> Drift:
         """See by a variant that was measured again and again how the machine drifts."""
-        usual = self._usual_host()
+        host = self._host()
         seen = [
-            (block.at_s, statistics.median(block.reply.samples.samples) / _host(block, usual))
+            (block.at_s, statistics.median(block.reply.samples.samples) / host(block.reply))
             for block in self._blocks[sentinel.id]
             if block.at_s is not None and not block.reply.disturbed
         ]
         self._drift = drift_of([at for at, _ in seen], [latency for _, latency in seen])
         return self._drift
 
-    def _usual_host(self) -> float | None:
-        """Return what the yardstick usually takes in this job."""
-        all_of_them = (block for blocks in self._blocks.values() for block in blocks)
-        times = [block.reply.samples.yardstick for block in all_of_them]
-        return usual_host([seconds for seconds in times if seconds is not None])
+    def _host(self) -> Callable[[MeasureReply], float]:
+        """Return what tells how much slower than usual the host was for a process of this job."""
+        return host_of([block.reply for block in blocks] for blocks in self._blocks.values())
 
     def blocks(self, variant: Variant) -> int:
         """Return in how many processes a variant was measured, disturbed ones among them."""
@@ -234,9 +231,9 @@ class Bench:
         """Return the variant with all its measurements pooled, if there are any."""
         blocks = self._blocks.get(variant.id)
         if blocks:
-            usual = self._usual_host()
+            host = self._host()
             steady = [
-                _host(b, usual) * (1.0 if b.at_s is None else self._drift.factor(b.at_s))
+                host(b.reply) * (1.0 if b.at_s is None else self._drift.factor(b.at_s))
                 for b in blocks
             ]
             replies = [block.reply for block in blocks]
@@ -248,11 +245,6 @@ class Bench:
         else:
             return variant
         return replace(variant, measurement=measurement)
-
-
-def _host(block: _Block, usual_s: float | None) -> float:
-    """How much slower than usual the host was for a block."""
-    return host_factor(block.reply.samples.yardstick, usual_s)
 
 
 def pool(

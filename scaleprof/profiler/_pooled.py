@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..records import Measurement, Memory, Variant, replace
 from ..reports.comparison import noise_of, timing_of
-from ..timing import by_process, host_factor, missing_percentiles, summarise, usual_behind
+from ..timing import by_process, host_factor, missing_percentiles, summarise, usual_host
 
 _CONFIDENCE = 0.95
 
@@ -70,7 +70,7 @@ def _processes(measurement: Measurement | None) -> int:
 
 
 def _together(before: Measurement, added: Measurement) -> Measurement:
-    added = _at_the_speed_of(before, added)
+    before, added = _on_one_host(before, added)
     latency = summarise([*_by_process(before), *_by_process(added)])
     both_know = before.yardsticks_s and added.yardsticks_s
     reasons = {k: why for k, why in before.reasons.items() if not k.startswith("latency_s.")}
@@ -92,18 +92,25 @@ def _together(before: Measurement, added: Measurement) -> Measurement:
     )
 
 
-def _at_the_speed_of(before: Measurement, added: Measurement) -> Measurement:
-    """Return what was added, corrected for the host as what was before is."""
-    usual = usual_behind(before.yardsticks_s, before.drift)
-    if usual is None or not added.yardsticks_s:
-        return added
-    divided = added.drift or (1.0,) * _processes(added)
-    factors = [host_factor(seconds, usual) for seconds in added.yardsticks_s]
-    processes = [
-        [sample * was / factor for sample in samples]
-        for samples, was, factor in zip(_by_process(added), divided, factors, strict=True)
-    ]
-    return replace(added, latency_s=summarise(processes), drift=_unless_steady(factors))
+def _on_one_host(before: Measurement, added: Measurement) -> tuple[Measurement, Measurement]:
+    """Correct both for the host's speed in the same way, where both know it."""
+    if not (before.yardsticks_s and added.yardsticks_s):
+        return before, added
+    timings = [timing for each in (before, added) if (timing := timing_of(each, 50)) is not None]
+    follows = noise_of(timings, confidence=_CONFIDENCE).follows
+    assert follows is not None
+    usual = usual_host((*before.yardsticks_s, *added.yardsticks_s))
+
+    def corrected(measured: Measurement) -> Measurement:
+        factors = [host_factor(s, usual, follows.slope) for s in measured.yardsticks_s]
+        divided = measured.drift or (1.0,) * len(factors)
+        processes = [
+            [sample * was / factor for sample in samples]
+            for samples, was, factor in zip(_by_process(measured), divided, factors, strict=True)
+        ]
+        return replace(measured, latency_s=summarise(processes), drift=_unless_steady(factors))
+
+    return corrected(before), corrected(added)
 
 
 def _unless_steady(factors: Sequence[float]) -> tuple[float, ...]:

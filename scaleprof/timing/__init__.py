@@ -6,9 +6,10 @@ from ._drift import Drift as Drift
 from ._drift import drift_of as drift_of
 from ._host import FOLLOWS as FOLLOWS
 from ._host import FOLLOWS_ERROR as FOLLOWS_ERROR
+from ._host import Follows as Follows
 from ._host import all_known as all_known
+from ._host import follows as follows
 from ._host import host_factor as host_factor
-from ._host import usual_behind as usual_behind
 from ._host import usual_host as usual_host
 from ._measure import Samples as Samples
 from ._measure import ScriptedTimer as ScriptedTimer

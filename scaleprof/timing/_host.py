@@ -7,13 +7,56 @@ corrects each process by itself, where a sentinel sees only what lasts for sever
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from ..records import Record
 
 # log latency over log yardstick between processes of one model, and how far models differ in it
 FOLLOWS = 0.9
 FOLLOWS_ERROR = 0.3
 # what a steady yardstick scatters by itself; less than this is not corrected
 STEADY_HOST = 0.02
+
+
+class Follows(Record, frozen=True, kw_only=True):
+    """How latencies follow the yardstick beside them.
+
+    Attributes:
+        slope: Change of the logarithm of a latency by that of the yardstick.
+        error: Standard error of the slope.
+        spread: Standard deviation between processes of what the yardstick does not tell.
+    """
+
+    slope: float = FOLLOWS
+    error: float = FOLLOWS_ERROR
+    spread: float
+
+
+def follows(
+    groups: Iterable[tuple[Sequence[float], Sequence[float]]], *, spread: float, degrees: int
+) -> Follows:
+    """Regress latencies on the yardstick within each variant, with the slope of others as prior.
+
+    Args:
+        groups: Of each variant the logarithms of the yardstick and of the latency, by process.
+        spread: Standard deviation between processes that is known beforehand.
+        degrees: Degrees of freedom behind it.
+    """
+    squares = degrees * spread**2
+    xx = xy = yy = 0.0
+    for host, latency in groups:
+        x0, y0 = statistics.fmean(host), statistics.fmean(latency)
+        for x, y in zip(host, latency, strict=True):
+            xx, xy, yy = xx + (x - x0) ** 2, xy + (x - x0) * (y - y0), yy + (y - y0) ** 2
+        degrees += len(host) - 1
+
+    def variance(slope: float) -> float:
+        return max(squares + yy - 2 * slope * xy + slope**2 * xx, squares) / degrees
+
+    before, certainty = variance(FOLLOWS), FOLLOWS_ERROR**-2
+    slope = (FOLLOWS * certainty + xy / before) / (certainty + xx / before)
+    after = variance(slope)
+    return Follows(slope=slope, error=(certainty + xx / after) ** -0.5, spread=math.sqrt(after))
 
 
 def all_known(yardsticks_s: Sequence[float | None]) -> tuple[float, ...]:
@@ -31,28 +74,13 @@ def usual_host(yardsticks_s: Sequence[float]) -> float | None:
     return statistics.median(yardsticks_s) if yardsticks_s else None
 
 
-def usual_behind(yardsticks_s: Sequence[float], factors: Sequence[float]) -> float | None:
-    """Return the usual time that corrections of a report refer to.
-
-    Args:
-        yardsticks_s: The yardstick's time in each process.
-        factors: What its latencies were divided by; empty for nothing.
-    """
-    if not yardsticks_s:
-        return None
-    divided = factors or (1.0,) * len(yardsticks_s)
-    return statistics.geometric_mean(
-        seconds / factor ** (1 / FOLLOWS)
-        for seconds, factor in zip(yardsticks_s, divided, strict=True)
-    )
-
-
-def host_factor(yardstick_s: float | None, usual_s: float | None) -> float:
+def host_factor(yardstick_s: float | None, usual_s: float | None, slope: float = FOLLOWS) -> float:
     """Return how much slower than usual a model must have been; 1 on a steady host.
 
     Args:
         yardstick_s: The yardstick's time beside the model; None if none was timed.
         usual_s: Its usual time.
+        slope: See `Follows`.
 
     Examples:
         >>> round(host_factor(1.1, 1.0), 3), host_factor(1.01, 1.0), host_factor(None, 1.0)
@@ -61,4 +89,4 @@ def host_factor(yardstick_s: float | None, usual_s: float | None) -> float:
     if yardstick_s is None or usual_s is None:
         return 1.0
     change = math.log(yardstick_s / usual_s)
-    return math.exp(FOLLOWS * change) if abs(change) > STEADY_HOST else 1.0
+    return math.exp(slope * change) if abs(change) > STEADY_HOST else 1.0

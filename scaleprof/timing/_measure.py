@@ -11,12 +11,10 @@ from typing import Protocol, runtime_checkable
 from ..records import Record
 from ._statistics import relative_half_width
 
-# of the time in the model, what a yardstick beside it takes: a few percent give it a median
-_YARDSTICK_SHARE = 0.05
-# it runs so often before the warm-up, which heats the caches for the model again, and as often
-# after a sample at most; what a quick model leaves no room for is made up for at the end
-_YARDSTICK_CALLS = 8
-_LEAST_YARDSTICKS = 2 * _YARDSTICK_CALLS
+# of the time in the model, what a yardstick beside it takes at most
+_YARDSTICK_SHARE = 0.1
+# and what is timed of it in one go
+_MOST_IN_A_ROW = 4
 
 
 @runtime_checkable
@@ -38,6 +36,7 @@ class StoppingRule(Record, frozen=True, kw_only=True):
     Attributes:
         half_width: Stop once the 95 % interval of the median is within this share of it.
         min_samples: But not before this many.
+        min_seconds: Nor before this time of sampling: hosts are fast and slow for so long.
         max_seconds: And at the latest after this time of sampling.
         tail_samples: Then go on to this many samples, which a percentile in the tail needs.
         tail_seconds: But no longer than this in all.
@@ -50,6 +49,7 @@ class StoppingRule(Record, frozen=True, kw_only=True):
 
     half_width: float = 0.01
     min_samples: int = 11
+    min_seconds: float = 0.0
     max_seconds: float = 2.0
     tail_samples: int = 0
     tail_seconds: float = 0.0
@@ -71,6 +71,7 @@ class Samples(Record, frozen=True, kw_only=True):
         calls_per_sample: Calls that each sample is the mean of.
         yardstick_s: Times of a fixed piece of work between the samples, in seconds; empty where
             there was none.
+        beside_s: What all of its calls took, those that are not timed among them.
     """
 
     first_call_s: float
@@ -80,6 +81,7 @@ class Samples(Record, frozen=True, kw_only=True):
     timeout: bool
     calls_per_sample: int = 1
     yardstick_s: tuple[float, ...] = ()
+    beside_s: float = 0.0
 
     @property
     def sampled_calls(self) -> int:
@@ -90,7 +92,7 @@ class Samples(Record, frozen=True, kw_only=True):
     def share_of_model(self) -> float:
         """Part of the sampling that the model ran, and not the yardstick."""
         model = self.calls_per_sample * math.fsum(self.samples)
-        return model / (model + math.fsum(self.yardstick_s[_YARDSTICK_CALLS:]))
+        return model / (model + self.beside_s)
 
     @property
     def yardstick(self) -> float | None:
@@ -124,23 +126,21 @@ def measure(
     """
     rule = rule or StoppingRule()
     first = timer.time(1)
-    fixed = [] if yardstick is None else [yardstick.time(1) for _ in range(_YARDSTICK_CALLS)]
     warm, calls = _warm_up(timer, rule)
     per_sample = max(1, round(rule.min_block_seconds / warm)) if warm > 0 else 1
     samples: list[float] = []
+    beside = _Beside(yardstick)
     on_sampling()
     began = timer.elapsed()
     known = timeout = tail = False
     while not ((known or timeout) and tail):
         samples.append(timer.time(per_sample) / per_sample)
-        if yardstick is not None:
-            _beside(yardstick, fixed, _YARDSTICK_SHARE * per_sample * math.fsum(samples))
-        enough, seconds = len(samples) >= rule.min_samples, timer.elapsed() - began
+        beside.after(per_sample * math.fsum(samples))
+        seconds = timer.elapsed() - began
+        enough = len(samples) >= rule.min_samples and seconds >= rule.min_seconds
         known = enough and relative_half_width(samples) <= rule.half_width
         timeout = len(samples) >= 3 and seconds > rule.max_seconds
         tail = len(samples) >= rule.tail_samples or seconds > rule.tail_seconds
-    if yardstick is not None:
-        fixed += [yardstick.time(1) for _ in range(_LEAST_YARDSTICKS - len(fixed))]
     return Samples(
         first_call_s=first,
         warmup_calls=calls,
@@ -148,18 +148,38 @@ def measure(
         noisy=not known,
         timeout=timeout and not known,
         calls_per_sample=per_sample,
-        yardstick_s=tuple(fixed),
+        yardstick_s=tuple(beside.seconds),
+        beside_s=beside.total_s,
     )
 
 
-def _beside(yardstick: Timer, fixed: list[float], seconds: float) -> None:
-    """Time the yardstick as often as it takes to have had so many seconds, but for its first."""
-    spent = math.fsum(fixed[_YARDSTICK_CALLS:])
-    for _ in range(_YARDSTICK_CALLS):
-        if spent + fixed[-1] > seconds:
+class _Beside:
+    """Times a yardstick after calls of a model, for a share of their time.
+
+    What a model leaves in the caches must not show in the yardstick, so that its first call of a
+    row is not timed.
+    """
+
+    def __init__(self, yardstick: Timer | None) -> None:
+        self._yardstick = yardstick
+        self.seconds: list[float] = []
+        self.total_s = 0.0
+
+    def after(self, model_s: float) -> None:
+        """Time it as often as is due after so many seconds in the model."""
+        if self._yardstick is None:
             return
-        fixed.append(yardstick.time(1))
-        spent += fixed[-1]
+        last = self.seconds[-1] if self.seconds else 0.0
+        left = _YARDSTICK_SHARE * model_s - self.total_s - 2 * last
+        if left < 0:
+            return
+        self.total_s += self._yardstick.time(1)
+        for _ in range(_MOST_IN_A_ROW):
+            self.seconds.append(self._yardstick.time(1))
+            self.total_s += self.seconds[-1]
+            left -= self.seconds[-1]
+            if left < 0:
+                return
 
 
 def _warm_up(timer: Timer, rule: StoppingRule) -> tuple[float, int]:

@@ -1,9 +1,12 @@
 """Corrections by the yardstick beside a model."""
 
+import math
+import random
+
 import pytest
 import torch
 
-from scaleprof.timing import FOLLOWS, all_known, host_factor, usual_behind, usual_host
+from scaleprof.timing import FOLLOWS, FOLLOWS_ERROR, all_known, follows, host_factor, usual_host
 from scaleprof.timing.yardstick import yardstick
 
 
@@ -19,7 +22,6 @@ def test_on_a_steady_host_nothing_is_corrected(time_s):
 
 def test_what_was_not_timed_is_not_corrected():
     assert host_factor(None, 1.0) == host_factor(1.5, usual_host([])) == 1.0
-    assert usual_behind((), ()) is None
 
 
 def test_one_process_without_a_yardstick_leaves_all_unknown():
@@ -27,11 +29,24 @@ def test_one_process_without_a_yardstick_leaves_all_unknown():
     assert all_known([1.0, None]) == ()
 
 
-def test_the_usual_time_is_found_again_from_what_was_corrected():
-    times = [0.8, 1.0, 1.3]
-    usual = usual_host(times)
-    factors = [host_factor(time_s, usual) for time_s in times]
-    assert usual_behind(times, factors) == pytest.approx(usual)
+def test_without_processes_the_slope_is_that_of_other_models():
+    found = follows([], spread=0.04, degrees=3)
+    assert (found.slope, found.error) == pytest.approx((FOLLOWS, FOLLOWS_ERROR))
+    assert found.spread == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("slope", [0.4, 0.9, 1.5])
+def test_many_processes_tell_their_own_slope(slope):
+    draw = random.Random(0)
+    groups = []
+    for centre in (0.0, 3.0):
+        host = [draw.gauss(0, 0.1) for _ in range(40)]
+        groups.append((host, [centre + slope * x + draw.gauss(0, 0.01) for x in host]))
+    found = follows(groups, spread=0.04, degrees=3)
+    assert found.slope == pytest.approx(slope, abs=4 * found.error)
+    assert found.error < 0.05
+    # the spread that is known beforehand weighs like three of 81
+    assert found.spread == pytest.approx(math.sqrt((3 * 0.04**2 + 78 * 0.01**2) / 81), rel=0.15)
 
 
 def test_the_yardstick_runs_warm_and_without_gradients():

@@ -147,16 +147,23 @@ def test_a_noisy_median_ends_at_its_own_limit_once_the_tail_is_there():
     assert len(got.samples) == 40
 
 
-def test_a_yardstick_is_timed_between_samples_for_a_small_share_of_the_time():
-    rule = StoppingRule(max_seconds=1e9, warmup_max_seconds=1e9, tail_samples=200, tail_seconds=1e9)
-    got = measure(
-        ScriptedTimer(itertools.repeat(1.0)), rule, yardstick=ScriptedTimer(itertools.repeat(0.02))
+def unhurried(samples):
+    return StoppingRule(
+        max_seconds=1e9, warmup_max_seconds=1e9, tail_samples=samples, tail_seconds=1e9
     )
-    # eight before, and 5 % of 200 s
-    assert len(got.yardstick_s) == pytest.approx(8 + 0.05 * 200 / 0.02, abs=3)
+
+
+def steady(seconds):
+    return ScriptedTimer(itertools.repeat(seconds))
+
+
+@pytest.mark.parametrize("model_s", [0.001, 0.01, 0.1, 0.5])
+def test_a_yardstick_takes_a_share_of_the_time_in_the_model(model_s):
+    got = measure(steady(model_s), unhurried(1000), yardstick=steady(0.02))
+    assert got.beside_s == pytest.approx(0.1 * 1000 * model_s, rel=0.05, abs=0.06)
+    assert got.share_of_model == pytest.approx(1 / 1.1, rel=0.05)
     assert got.yardstick == 0.02
-    assert got.share_of_model == pytest.approx(200 / 210, rel=1e-3)
-    assert got.samples == (1.0,) * 200
+    assert got.samples == (model_s,) * 1000
 
 
 class Journal:
@@ -173,21 +180,27 @@ class Journal:
         return 0.0
 
 
-def test_a_yardstick_beside_a_quick_model_leaves_its_caches_alone_while_it_is_sampled():
+@pytest.mark.parametrize("model_s", [0.01, 1.0])
+def test_the_first_call_of_a_yardstick_is_not_timed_for_the_model_left_the_caches(model_s):
     journal = []
-    got = measure(Journal("model", journal, 0.001), yardstick=Journal("yardstick", journal, 0.002))
-    model = ["model"] * (got.warmup_calls + len(got.samples))
-    assert journal == ["model", *["yardstick"] * 8, *model, *["yardstick"] * 8]
+    got = measure(Journal("model", journal, model_s), yardstick=Journal("yardstick", journal, 0.02))
+    rows = [len(list(row)) for name, row in itertools.groupby(journal) if name == "yardstick"]
+    assert all(2 <= row <= 5 for row in rows)
+    assert len(got.yardstick_s) == sum(rows) - len(rows)
+    assert got.beside_s == pytest.approx(0.02 * sum(rows))
 
 
-def test_a_yardstick_beside_a_slow_model_does_not_take_long_in_one_go():
-    rule = StoppingRule(max_seconds=1e9, warmup_max_seconds=1e9)
-    got = measure(
-        ScriptedTimer(itertools.repeat(60.0)),
-        rule,
-        yardstick=ScriptedTimer(itertools.repeat(0.002)),
-    )
-    assert len(got.yardstick_s) == 8 + 8 * len(got.samples)
+def test_a_model_with_few_samples_has_yardsticks_after_each():
+    rule = StoppingRule(max_seconds=5.0, warmup_max_seconds=1.0)
+    got = measure(steady(4.0), rule, yardstick=steady(0.002))
+    assert len(got.samples) == 3
+    assert len(got.yardstick_s) == 3 * 4
+
+
+def test_a_quick_model_is_sampled_for_some_time():
+    rule = StoppingRule(min_seconds=0.2)
+    got = measure(steady(0.001), rule)
+    assert sum(got.samples) * got.calls_per_sample == pytest.approx(0.2, rel=0.02)
 
 
 def test_without_a_yardstick_none_is_known():

@@ -17,7 +17,7 @@ from statistics import NormalDist
 
 from ...records import Calibration, Measurement
 from ...selection import BETWEEN_PROCESSES
-from ...timing import FOLLOWS, FOLLOWS_ERROR, by_process
+from ...timing import Follows, by_process, follows
 
 # the recorded spread of another machine counts like three observed degrees of freedom: it carries
 # reports of one or two processes, and gives way to what a report with a dozen of them shows
@@ -67,21 +67,6 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
-    """How latencies follow the yardstick beside them.
-
-    Attributes:
-        slope: Change of the logarithm of a latency by that of the yardstick.
-        error: Standard error of the slope.
-        spread: Standard deviation between processes of what the yardstick does not tell.
-    """
-
-    slope: float
-    error: float
-    spread: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
     """Scatter of fresh processes.
 
@@ -91,23 +76,23 @@ class Noise:
         confidence: Of one interval, two-sided.
         most: Processes per report beyond which no more would come; 1 if more of them make the
             value no surer.
-        beside: What a yardstick explains of it; None where none was timed.
+        follows: What a yardstick explains of it; None where none was timed.
     """
 
     spread: float
     degrees: int
     confidence: float
     most: int = MOST_PROCESSES
-    beside: Beside | None = None
+    follows: Follows | None = None
 
     def change(self, baseline: Timing, now: Timing) -> float:
         """Return the logarithm of a ratio, without what the host's speed had to do with it."""
-        if self.beside is None or not (baseline.host and now.host):
+        if self.follows is None or not (baseline.host and now.host):
             return now.centre - baseline.centre
         return (
             _mean(now.raw)
             - _mean(baseline.raw)
-            - self.beside.slope * self.host_change((baseline, now))
+            - self.follows.slope * self.host_change((baseline, now))
         )
 
     def host_change(self, timings: Sequence[Timing]) -> float:
@@ -115,7 +100,7 @@ class Noise:
 
         It is 0 where that is not known, or where there is nothing to hold a timing against.
         """
-        if self.beside is None or len(timings) != 2 or not all(t.host for t in timings):
+        if self.follows is None or len(timings) != 2 or not all(t.host for t in timings):
             return 0.0
         return _mean(timings[1].host) - _mean(timings[0].host)
 
@@ -137,15 +122,15 @@ class Noise:
         """
         growing = len(timings) if growing is None else growing
         added = [0] * (len(timings) - growing) + [more] * growing
-        beside = self.beside if len(timings) == 2 and all(t.host for t in timings) else None
-        spread = self.spread if beside is None else beside.spread
+        known = self.follows if len(timings) == 2 and all(t.host for t in timings) else None
+        spread = self.spread if known is None else known.spread
         variance = sum(
             spread**2 / (timing.processes + extra)
             + timing.within**2 * timing.processes / (timing.processes + extra)
             for timing, extra in zip(timings, added, strict=True)
         )
-        if beside is not None and not same_host:
-            variance += (beside.error * self.host_change(timings)) ** 2
+        if known is not None and not same_host:
+            variance += (known.error * self.host_change(timings)) ** 2
         degrees = self.degrees + more * growing
         return student_quantile(self.confidence, degrees) * math.sqrt(variance)
 
@@ -201,44 +186,19 @@ def noise_of(
     degrees = 1 if calibrations else PRIOR_DEGREES
     squares = left = degrees * BETWEEN_PROCESSES**2
     for calibration in calibrations:
-        own, beside = max(len(calibration.latencies_s) - 1, 0), calibration.spread_beside
+        own, of_model = max(len(calibration.latencies_s) - 1, 0), calibration.spread_beside
         squares += own * calibration.spread**2
-        left += own * (calibration.spread if beside is None else beside) ** 2
+        left += own * (calibration.spread if of_model is None else of_model) ** 2
         degrees += own
     known = list(timings)
-    fitted = _beside([timing for timing in known if timing.host], left, degrees)
+    beside = [(timing.host, timing.raw) for timing in known if timing.host]
+    fitted = follows(beside, spread=math.sqrt(left / degrees), degrees=degrees) if beside else None
     for timing in known:
         squares += math.fsum((log - timing.centre) ** 2 for log in timing.logs)
         degrees += timing.processes - 1
     return Noise(
-        spread=math.sqrt(squares / degrees), degrees=degrees, confidence=confidence, beside=fitted
+        spread=math.sqrt(squares / degrees), degrees=degrees, confidence=confidence, follows=fitted
     )
-
-
-def _beside(timings: Sequence[Timing], squares: float, degrees: int) -> Beside | None:
-    """Regress on the yardstick within each variant, with what is known of slopes as the prior.
-
-    Args:
-        timings: Those with a yardstick.
-        squares: Sum of squares that is known of processes beforehand.
-        degrees: Degrees of freedom behind it.
-    """
-    if not timings:
-        return None
-    xx = xy = yy = 0.0
-    for timing in timings:
-        host, raw = _mean(timing.host), _mean(timing.raw)
-        for x, y in zip(timing.host, timing.raw, strict=True):
-            xx, xy, yy = xx + (x - host) ** 2, xy + (x - host) * (y - raw), yy + (y - raw) ** 2
-        degrees += timing.processes - 1
-
-    def variance(slope: float) -> float:
-        return max(squares + yy - 2 * slope * xy + slope**2 * xx, squares) / degrees
-
-    before, certainty = variance(FOLLOWS), FOLLOWS_ERROR**-2
-    slope = (FOLLOWS * certainty + xy / before) / (certainty + xx / before)
-    after = variance(slope)
-    return Beside(slope=slope, error=(certainty + xx / after) ** -0.5, spread=math.sqrt(after))
 
 
 def _mean(values: Sequence[float]) -> float:
