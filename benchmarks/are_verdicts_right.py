@@ -33,7 +33,7 @@ from scaleprof.jobs import COUNT, MEASURE, CountRequest, MeasureReply, MeasureRe
 from scaleprof.models import parse_inputs, parse_reference, resolve_model
 from scaleprof.profiler._bench import RULE, pool
 from scaleprof.profiler._crew import Crew
-from scaleprof.records import Base, Context, CountedModel, Device, Recipe, Report, Variant
+from scaleprof.records import Base, Context, CountedModel, Device, Recipe, Report, Variant, replace
 from scaleprof.workers import expect
 
 MODELS = ("resnet18", "mobilenetv3_small_100", "vit_tiny_patch16_224")
@@ -66,8 +66,11 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=MODELS)
     parser.add_argument("--processes", type=int, default=24)
     given = parser.parse_args()
-    print("| model | load | pairs | verdicts | pass | fail | inconclusive |")
-    print("|---|---|---|---|--:|--:|--:|")
+    print(
+        "| model | load | pairs | verdicts | pass | fail | inconclusive "
+        "| decided without the yardstick |"
+    )
+    print("|---|---|---|---|--:|--:|--:|--:|")
     wrong: list[str] = []
     for model in given.models:
         for loaded in (False, True):
@@ -144,10 +147,13 @@ def judged(
     load = "half a core" if loaded else "none"
     wrong = []
     for name, others in (("A/A", same), ("A/B", slower)):
-        verdicts = [verdict(draw, same, others, model, aa=name == "A/A") for _ in range(PAIRS)]
+        drawn = [draw_pair(draw, same, others, aa=name == "A/A") for _ in range(PAIRS)]
+        verdicts = [verdict(*pair, model) for pair in drawn]
+        untold = [verdict(*map(without_yardstick, pair), model) for pair in drawn]
         share = {v: verdicts.count(v) / PAIRS for v in ("pass", "fail", "inconclusive")}
         cells = " | ".join(f"{share[v]:.1%}" for v in share)
-        print(f"| {model} | {load} | {name} | {PAIRS} | {cells} |", flush=True)
+        before = 1 - untold.count("inconclusive") / PAIRS
+        print(f"| {model} | {load} | {name} | {PAIRS} | {cells} | {before:.1%} |", flush=True)
         mistakes = share["fail"] if name == "A/A" else share["pass"]
         if mistakes > (0.01 if name == "A/A" or not loaded else 0.0):
             wrong.append(f"{model}, load {load}, {name}: {mistakes:.1%} wrong")
@@ -157,20 +163,23 @@ def judged(
     return wrong
 
 
-def verdict(
-    draw: random.Random,
-    before: list[MeasureReply],
-    after: list[MeasureReply],
-    model: str,
-    *,
-    aa: bool,
-) -> str:
-    """The gate's verdict on two reports of processes that are drawn without replacement."""
+def draw_pair(
+    draw: random.Random, before: list[MeasureReply], after: list[MeasureReply], *, aa: bool
+) -> tuple[list[MeasureReply], list[MeasureReply]]:
+    """Processes of two reports, drawn without replacement."""
     if aa:
         drawn = draw.sample(before, 2 * PROCESSES)
-        first, second = drawn[:PROCESSES], drawn[PROCESSES:]
-    else:
-        first, second = draw.sample(before, PROCESSES), draw.sample(after, PROCESSES)
+        return drawn[:PROCESSES], drawn[PROCESSES:]
+    return draw.sample(before, PROCESSES), draw.sample(after, PROCESSES)
+
+
+def without_yardstick(replies: list[MeasureReply]) -> list[MeasureReply]:
+    """The same processes, as if they had timed nothing but the model."""
+    return [replace(r, samples=replace(r.samples, yardstick_s=())) for r in replies]
+
+
+def verdict(first: list[MeasureReply], second: list[MeasureReply], model: str) -> str:
+    """The gate's verdict on two reports."""
     try:
         return check(report(model, second), baseline=report(model, first), gates=[GATE]).verdict
     except GateError:

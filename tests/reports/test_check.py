@@ -321,7 +321,7 @@ def test_intervals_with_a_yardstick_cover_the_truth_as_often_as_they_say():
     "changes",
     [
         pytest.param({"contended": True}, id="contended"),
-        pytest.param({"noisy": True}, id="noisy"),
+        pytest.param({"noisy": True, "processes": 2}, id="noisy"),
         pytest.param({"status": "out_of_memory"}, id="failed"),
     ],
 )
@@ -333,6 +333,14 @@ def test_a_disturbed_measurement_neither_passes_nor_fails(side, changes):
         assert [line.verdict for line in result.lines] == ["inconclusive", "pass"]
         assert result.verdict == "inconclusive"
         assert result.lines[0].more_processes is None
+
+
+def test_several_noisy_processes_show_their_noise():
+    noisy = report(timed(0.01, noisy=True, processes=3))
+    assert one(noisy, baseline=noisy, gates="latency:+20%").verdict == "pass"
+    apart = measurement([[time_s] * 20 for time_s in (0.010, 0.013, 0.008)], noisy=True)
+    wild = report(variant("base", measurement=apart))
+    assert one(wild, baseline=wild, gates="latency:+20%").verdict == "inconclusive"
 
 
 def test_percentiles_need_their_samples():

@@ -16,6 +16,8 @@ Kind = Literal["exact", "latency", "energy", "process"]
 
 # below them no interval of a median holds with 95 %
 _MIN_SAMPLES = 6
+# so many processes scatter by what their samples leave open, and the interval has it
+_SHOWING_THEIR_NOISE = 3
 _COUNTED = ("params", "macs", "flops", "activations")
 
 
@@ -99,9 +101,13 @@ def _usable(variant: Variant) -> tuple[Measurement | None, str | None]:
         return None, f"its measurement ended as {measured.status.replace('_', ' ')}"
     if measured.contended:
         return measured, "other processes disturbed its measurement"
-    if measured.noisy:
-        return measured, "its median is not known to 1 % in any process"
+    if measured.noisy and _processes(measured) < _SHOWING_THEIR_NOISE:
+        return measured, "its median is not known to 1 % in any process, and there are too few"
     return measured, None
+
+
+def _processes(measured: Measurement) -> int:
+    return len(measured.latency_s.processes) if measured.latency_s is not None else 0
 
 
 def _latency(report: Report, measured: Measurement, metric: str, problem: str | None) -> Evidence:
