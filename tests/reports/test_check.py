@@ -225,16 +225,15 @@ def test_scatter_between_processes_widens_the_interval():
     assert one(wild, baseline=calm, gates="latency:+10%").verdict == "inconclusive"
 
 
-def on_a_host(hosts, *, latency_s=0.010, slope=1.0, drift=(), jitter=0.0, identifier="base"):
-    """A variant whose processes follow the speed of their host, up to some of their own."""
-    own = random.Random(len(hosts))
+def on_a_host(hosts, *, latency_s=0.010, slope=1.0, drift=()):
+    """A base whose processes follow the speed of their host."""
     processes = [
-        [latency_s * host**slope * math.exp(own.gauss(0, jitter)) / divided] * 20
+        [latency_s * host**slope / divided] * 20
         for host, divided in zip(hosts, drift or [1.0] * len(hosts), strict=True)
     ]
     yardsticks = tuple(0.0015 * host for host in hosts)
     measured = measurement(processes, yardsticks_s=yardsticks, drift=tuple(drift))
-    return variant(identifier, measurement=measured)
+    return variant("base", measurement=measured)
 
 
 UNSTEADY = (1.0, 1.3, 0.9, 1.1, 1.25, 0.95)
