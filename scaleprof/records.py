@@ -484,7 +484,7 @@ class Measurement(Record, frozen=True, kw_only=True):
     host_bound: bool = False
     gpu: tuple[GpuConditions, ...] = ()
     drift: tuple[Positive, ...] = ()
-    yardsticks_s: tuple[Positive, ...] = ()
+    yardsticks_s: tuple[Seconds, ...] = ()
     reused_processes: Count = 0
     busy_s: tuple[float, ...] = ()
     discarded_processes: Count = 0
@@ -822,8 +822,8 @@ class Context(Record, frozen=True, kw_only=True):
         load: Runnable processes per core before measuring, over the last minute.
         model_s: Part of `elapsed_s` that was spent in models that were measured.
         calibration: How far apart fresh processes are on this machine, if it was calibrated.
-        drift: Largest change of the base's latency during the job, as a share of it, the host's
-            speed by the yardstick taken out; None when it was measured too rarely to tell.
+        drift: Largest change of the base's latency during the job, as a share of it; None when it
+            was measured too rarely to tell.
     """
 
     device: Device

@@ -18,7 +18,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ..models import make, output_of
+from ..models.same_results import make, output_of
 from ..records import WorkKind
 from . import _ledger
 from ._direct import DIRECT, PRODUCTS, Direct

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from torch._ops import OpOverload
 
-from ..models import NewTensor, Output, add_parts
+from ..models.same_results import NewTensor, Output, add_parts
 from ..records import WorkKind
 
 WorkKey = tuple[WorkKind, int, int, int, int, int]

@@ -31,24 +31,21 @@ def describe(request: DeviceRequest) -> DeviceState:
 
 def measure_variant(request: MeasureRequest) -> MeasureReply:
     """Build a variant, run it until its latency is known, and read its memory and energy."""
+    torch.manual_seed(request.seed)
     with torch.inference_mode(request.step == "inference"):
         if request.device == "cpu":
             return _measure_on_cpu(request)
-        torch.manual_seed(request.seed)
         return _measure_on_accelerator(request)
 
 
 def _measure_on_cpu(request: MeasureRequest) -> MeasureReply:
     # denormal numbers, which random weights can lead to, slow a CPU down tenfold
     torch.set_flush_denormal(True)
-    # first, so that what it takes is neither the model's memory nor the model's random numbers
-    fixed = yardstick()
-    torch.manual_seed(request.seed)
     before = reset_process_peak()
     model = Prepared(request)
     timer = CpuTimer(model.step)
     watch = _SamplingWatch()
-    samples = measure(timer, request.rule, on_sampling=watch.begin, yardstick=fixed)
+    samples = measure(timer, request.rule, on_sampling=watch.begin, yardstick=yardstick)
     load = watch.load.load()
     busy = timer.elapsed() - samples.beside_s
     after = process_peak()

@@ -32,11 +32,6 @@ from ._recorded import received as received
 from ._recorded import recorded_calls as recorded_calls
 from ._reference import Reference as Reference
 from ._reference import parse_reference as parse_reference
-from ._same_results import NewTensor as NewTensor
-from ._same_results import Output as Output
-from ._same_results import add_parts as add_parts
-from ._same_results import make as make
-from ._same_results import output_of as output_of
 from ._sources import ResolvedModel as ResolvedModel
 from ._sources import matching_models as matching_models
 from ._sources import resolve_model as resolve_model

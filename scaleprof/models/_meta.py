@@ -11,7 +11,7 @@ from torch.utils._device import DeviceContext, _device_constructors
 
 from ._garbage import no_collection
 from ._same_layers import layers_from_templates
-from ._same_results import PURE, same_result, sets_element
+from .same_results import PURE, same_result, sets_element
 
 Built = TypeVar("Built")
 

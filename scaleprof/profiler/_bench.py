@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..jobs import MEASURE, Energy, MeasureReply, MeasureRequest
@@ -21,7 +21,6 @@ from ..timing import (
 from ..timing.contention import FOREIGN_CORES, LoadWatch
 from ..workers import Done, Failure
 from ._crew import Crew
-from ._host import host_of
 from ._kept import Kept
 from ._options import Options
 
@@ -200,18 +199,13 @@ class Bench:
 
     def watch_drift(self, sentinel: Variant) -> Drift:
         """See by a variant that was measured again and again how the machine drifts."""
-        host = self._host()
         seen = [
-            (block.at_s, statistics.median(block.reply.samples.samples) / host(block.reply))
+            (block.at_s, statistics.median(block.reply.samples.samples))
             for block in self._blocks[sentinel.id]
             if block.at_s is not None and not block.reply.disturbed
         ]
         self._drift = drift_of([at for at, _ in seen], [latency for _, latency in seen])
         return self._drift
-
-    def _host(self) -> Callable[[MeasureReply], float]:
-        """Return what tells how much slower than usual the host was for a process of this job."""
-        return host_of([block.reply for block in blocks] for blocks in self._blocks.values())
 
     def blocks(self, variant: Variant) -> int:
         """Return in how many processes a variant was measured, disturbed ones among them."""
@@ -231,11 +225,7 @@ class Bench:
         """Return the variant with all its measurements pooled, if there are any."""
         blocks = self._blocks.get(variant.id)
         if blocks:
-            host = self._host()
-            steady = [
-                host(b.reply) * (1.0 if b.at_s is None else self._drift.factor(b.at_s))
-                for b in blocks
-            ]
+            steady = [1.0 if b.at_s is None else self._drift.factor(b.at_s) for b in blocks]
             replies = [block.reply for block in blocks]
             reused = [block.at_s is None for block in blocks]
             measurement = pool(variant, replies, self._device, drift=steady, reused=reused)

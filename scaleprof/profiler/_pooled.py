@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..records import Measurement, Memory, Variant, replace
 from ..reports.comparison import noise_of, timing_of
-from ..timing import by_process, host_factor, missing_percentiles, summarise, usual_host
+from ..timing import by_process, missing_percentiles, summarise
 
 _CONFIDENCE = 0.95
 
@@ -70,7 +70,6 @@ def _processes(measurement: Measurement | None) -> int:
 
 
 def _together(before: Measurement, added: Measurement) -> Measurement:
-    before, added = _on_one_host(before, added)
     latency = summarise([*_by_process(before), *_by_process(added)])
     both_know = before.yardsticks_s and added.yardsticks_s
     reasons = {k: why for k, why in before.reasons.items() if not k.startswith("latency_s.")}
@@ -90,31 +89,6 @@ def _together(before: Measurement, added: Measurement) -> Measurement:
         discarded_processes=before.discarded_processes + added.discarded_processes,
         reasons=reasons | missing_percentiles(latency),
     )
-
-
-def _on_one_host(before: Measurement, added: Measurement) -> tuple[Measurement, Measurement]:
-    """Correct both for the host's speed in the same way, where both know it."""
-    if not (before.yardsticks_s and added.yardsticks_s):
-        return before, added
-    timings = [timing for each in (before, added) if (timing := timing_of(each, 50)) is not None]
-    follows = noise_of(timings, confidence=_CONFIDENCE).follows
-    assert follows is not None
-    usual = usual_host((*before.yardsticks_s, *added.yardsticks_s))
-
-    def corrected(measured: Measurement) -> Measurement:
-        factors = [host_factor(s, usual, follows.slope) for s in measured.yardsticks_s]
-        divided = measured.drift or (1.0,) * len(factors)
-        processes = [
-            [sample * was / factor for sample in samples]
-            for samples, was, factor in zip(_by_process(measured), divided, factors, strict=True)
-        ]
-        return replace(measured, latency_s=summarise(processes), drift=_unless_steady(factors))
-
-    return corrected(before), corrected(added)
-
-
-def _unless_steady(factors: Sequence[float]) -> tuple[float, ...]:
-    return tuple(factors) if any(factor != 1.0 for factor in factors) else ()
 
 
 def _by_process(measurement: Measurement) -> list[Sequence[float]]:

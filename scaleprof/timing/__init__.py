@@ -9,8 +9,6 @@ from ._host import FOLLOWS_ERROR as FOLLOWS_ERROR
 from ._host import Follows as Follows
 from ._host import all_known as all_known
 from ._host import follows as follows
-from ._host import host_factor as host_factor
-from ._host import usual_host as usual_host
 from ._measure import Samples as Samples
 from ._measure import ScriptedTimer as ScriptedTimer
 from ._measure import StoppingRule as StoppingRule

@@ -36,7 +36,8 @@ class StoppingRule(Record, frozen=True, kw_only=True):
     Attributes:
         half_width: Stop once the 95 % interval of the median is within this share of it.
         min_samples: But not before this many.
-        min_seconds: Nor before this time of sampling: hosts are fast and slow for so long.
+        min_seconds: Nor before this time of sampling where a yardstick is timed beside it, which
+            needs time too.
         max_seconds: And at the latest after this time of sampling.
         tail_samples: Then go on to this many samples, which a percentile in the tail needs.
         tail_seconds: But no longer than this in all.
@@ -105,7 +106,7 @@ def measure(
     rule: StoppingRule | None = None,
     *,
     on_sampling: Callable[[], None] = lambda: None,
-    yardstick: Timer | None = None,
+    yardstick: Callable[[], Timer] | None = None,
 ) -> Samples:
     """Measure the latency of what a timer runs.
 
@@ -113,7 +114,7 @@ def measure(
         timer: Runs it and reads the clock.
         rule: When to stop; the default suits one variant of a sweep.
         on_sampling: Called once, between the warm-up and the first sample.
-        yardstick: Runs a fixed piece of work, which is timed between the samples.
+        yardstick: Makes what runs a fixed piece of work, which is timed between the samples.
 
     Returns:
         Raw samples. A slow model that meets the time limit early still gives three of them.
@@ -129,15 +130,17 @@ def measure(
     warm, calls = _warm_up(timer, rule)
     per_sample = max(1, round(rule.min_block_seconds / warm)) if warm > 0 else 1
     samples: list[float] = []
-    beside = _Beside(yardstick)
+    beside = _Beside(yardstick() if yardstick is not None else None)
+    least_s = rule.min_seconds if yardstick is not None else 0.0
     on_sampling()
     began = timer.elapsed()
     known = timeout = tail = False
     while not ((known or timeout) and tail):
-        samples.append(timer.time(per_sample) / per_sample)
-        beside.after(per_sample * math.fsum(samples))
+        taken = timer.time(per_sample)
+        samples.append(taken / per_sample)
+        beside.after(taken)
         seconds = timer.elapsed() - began
-        enough = len(samples) >= rule.min_samples and seconds >= rule.min_seconds
+        enough = len(samples) >= rule.min_samples and seconds >= least_s
         known = enough and relative_half_width(samples) <= rule.half_width
         timeout = len(samples) >= 3 and seconds > rule.max_seconds
         tail = len(samples) >= rule.tail_samples or seconds > rule.tail_seconds
@@ -164,13 +167,15 @@ class _Beside:
         self._yardstick = yardstick
         self.seconds: list[float] = []
         self.total_s = 0.0
+        self._model_s = 0.0
 
     def after(self, model_s: float) -> None:
-        """Time it as often as is due after so many seconds in the model."""
+        """Time it as often as is due after so many more seconds in the model."""
+        self._model_s += model_s
         if self._yardstick is None:
             return
         last = self.seconds[-1] if self.seconds else 0.0
-        left = _YARDSTICK_SHARE * model_s - self.total_s - 2 * last
+        left = _YARDSTICK_SHARE * self._model_s - self.total_s - 2 * last
         if left < 0:
             return
         self.total_s += self._yardstick.time(1)

@@ -23,10 +23,7 @@ _WARM_UP = 5
 
 
 def yardstick() -> CpuTimer:
-    """Return a timer of the fixed network, warmed up: some 1 to 2 ms a call on one core.
-
-    Random numbers are drawn from torch's generator; seed it afterwards.
-    """
+    """Return a timer of the fixed network, warmed up: some 1 to 2 ms a call on one core."""
     with torch.inference_mode():
         convolutions = nn.Sequential(
             nn.Conv2d(3, _CHANNELS, 3, stride=2, padding=1),

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from scaleprof.models._meta import build_on_meta
-from scaleprof.models._same_results import _RESULTS
+from scaleprof.models.same_results import _RESULTS
 
 
 def described(tensors):

@@ -10,7 +10,7 @@ from scaleprof.profiler._bench import Bench
 from scaleprof.profiler._kept import Kept
 from scaleprof.profiler._options import Options
 from scaleprof.store import Block, Store
-from scaleprof.timing import FOLLOWS, StoppingRule
+from scaleprof.timing import StoppingRule
 from scaleprof.workers import Failure
 
 
@@ -64,32 +64,12 @@ def test_a_second_process_of_a_variant_is_another_block(path):
     )
 
 
-def test_processes_of_a_slow_host_are_corrected_by_the_yardstick_beside_them(path):
-    small, large = variant("a"), variant("b", out_features=7)
-    crew = ScriptedCrew(0.1, 0.12, 0.24, 0.1, hosts=(1.0, 1.2, 1.2, 1.01))
-    job = run(path, crew, [BASE, small, large, BASE])
-    # the host is usually in the middle: 1.105
-    usual = (1.01 + 1.2) / 2
-    assert p50(job, large) == pytest.approx(0.24 / (1.2 / usual) ** FOLLOWS)
+def test_the_yardstick_of_each_process_is_kept_and_latencies_stay_as_they_are(path):
+    run(path, ScriptedCrew(0.1, hosts=(1.0,)), [BASE])
+    job = run(path, ScriptedCrew(0.13, hosts=(1.3,)), [BASE, BASE])
     measured = job.measured(BASE).measurement
-    assert measured.yardsticks_s == (1.0, 1.01)
-    assert measured.drift == pytest.approx(((1.0 / usual) ** FOLLOWS, (1.01 / usual) ** FOLLOWS))
-
-
-def test_what_is_kept_is_corrected_for_the_host_of_then(path):
-    run(path, ScriptedCrew(0.1, 0.1, hosts=(1.0, 1.0)), [BASE, BASE])
-    small = variant("a")
-    job = run(path, ScriptedCrew(0.13, hosts=(1.3,)), [BASE, BASE, small])
-    assert p50(job, BASE) == 0.1
-    assert p50(job, small) == pytest.approx(0.13 / 1.3**FOLLOWS)
-
-
-def test_a_sentinel_drifts_only_by_what_the_yardstick_does_not_show(path):
-    latencies, hosts = (0.1, 0.1, 0.13, 0.13), (1.0, 1.0, 1.3, 1.3)
-    job = run(path, ScriptedCrew(*latencies, hosts=hosts), [BASE] * 4)
-    assert not job.watch_drift(BASE).corrected
-    job = run(path, ScriptedCrew(*latencies), [BASE] * 4, fresh=True)
-    assert job.watch_drift(BASE).corrected
+    assert measured.yardsticks_s == (1.0, 1.3)
+    assert measured.latency_s.samples == (0.1,) * 11 + (0.13,) * 11
 
 
 def test_fresh_takes_nothing_and_keeps_all(path):

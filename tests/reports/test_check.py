@@ -269,12 +269,24 @@ def test_a_slower_model_on_a_faster_host_fails():
     assert line.change == pytest.approx(0.2, abs=0.02)
 
 
-def test_corrections_for_the_host_are_undone_before_it_is_taken_out():
-    then, raw = (report(on_a_host(UNSTEADY)) for _ in range(2))
-    corrected = report(on_a_host(UNSTEADY, drift=[host**0.9 for host in UNSTEADY]))
-    lines = [one(r, baseline=then, gates="latency:+5%") for r in (raw, corrected)]
-    assert lines[1].change == pytest.approx(lines[0].change)
-    assert lines[1].change_interval == pytest.approx(lines[0].change_interval)
+def test_where_a_sentinel_has_shown_drift_the_yardstick_is_not_used_again():
+    then = report(on_a_host(UNSTEADY))
+    corrected = report(on_a_host(UNSTEADY, drift=UNSTEADY))
+    line = one(corrected, baseline=then, gates="latency:+30%")
+    assert line.host_change is None
+
+
+def test_other_variants_do_not_tell_how_one_follows_the_host():
+    def pair(factor):
+        hosts = [factor * host for host in UNSTEADY]
+        steep = replace(on_a_host(hosts, slope=1.0), id="w")
+        return report(on_a_host(hosts, slope=0.5), steep)
+
+    then, now = pair(1.0), pair(1.2)
+    lines = check(now, baseline=then, gates="latency:+30%", variant="all").lines
+    for line in lines:
+        low, high = line.change_interval
+        assert low < 0.0 < high
 
 
 def test_a_host_far_from_what_it_was_leaves_a_line_undecided_as_slopes_differ():

@@ -1,4 +1,4 @@
-"""Corrections by the yardstick beside a model."""
+"""How models follow the yardstick beside them."""
 
 import math
 import random
@@ -6,22 +6,8 @@ import random
 import pytest
 import torch
 
-from scaleprof.timing import FOLLOWS, FOLLOWS_ERROR, all_known, follows, host_factor, usual_host
+from scaleprof.timing import FOLLOWS, FOLLOWS_ERROR, all_known, follows
 from scaleprof.timing.yardstick import yardstick
-
-
-def test_a_model_is_corrected_by_most_of_what_the_yardstick_shows():
-    assert host_factor(1.2, 1.0) == pytest.approx(1.2**FOLLOWS)
-    assert host_factor(0.8, 1.0) == pytest.approx(0.8**FOLLOWS)
-
-
-@pytest.mark.parametrize("time_s", [0.99, 1.0, 1.015])
-def test_on_a_steady_host_nothing_is_corrected(time_s):
-    assert host_factor(time_s, 1.0) == 1.0
-
-
-def test_what_was_not_timed_is_not_corrected():
-    assert host_factor(None, 1.0) == host_factor(1.5, usual_host([])) == 1.0
 
 
 def test_one_process_without_a_yardstick_leaves_all_unknown():

@@ -159,7 +159,7 @@ def steady(seconds):
 
 @pytest.mark.parametrize("model_s", [0.001, 0.01, 0.1, 0.5])
 def test_a_yardstick_takes_a_share_of_the_time_in_the_model(model_s):
-    got = measure(steady(model_s), unhurried(1000), yardstick=steady(0.02))
+    got = measure(steady(model_s), unhurried(1000), yardstick=lambda: steady(0.02))
     assert got.beside_s == pytest.approx(0.1 * 1000 * model_s, rel=0.05, abs=0.06)
     assert got.share_of_model == pytest.approx(1 / 1.1, rel=0.05)
     assert got.yardstick == 0.02
@@ -183,7 +183,9 @@ class Journal:
 @pytest.mark.parametrize("model_s", [0.01, 1.0])
 def test_the_first_call_of_a_yardstick_is_not_timed_for_the_model_left_the_caches(model_s):
     journal = []
-    got = measure(Journal("model", journal, model_s), yardstick=Journal("yardstick", journal, 0.02))
+    got = measure(
+        Journal("model", journal, model_s), yardstick=lambda: Journal("yardstick", journal, 0.02)
+    )
     rows = [len(list(row)) for name, row in itertools.groupby(journal) if name == "yardstick"]
     assert all(2 <= row <= 5 for row in rows)
     assert len(got.yardstick_s) == sum(rows) - len(rows)
@@ -192,14 +194,14 @@ def test_the_first_call_of_a_yardstick_is_not_timed_for_the_model_left_the_cache
 
 def test_a_model_with_few_samples_has_yardsticks_after_each():
     rule = StoppingRule(max_seconds=5.0, warmup_max_seconds=1.0)
-    got = measure(steady(4.0), rule, yardstick=steady(0.002))
+    got = measure(steady(4.0), rule, yardstick=lambda: steady(0.002))
     assert len(got.samples) == 3
     assert len(got.yardstick_s) == 3 * 4
 
 
 def test_a_quick_model_is_sampled_for_some_time():
     rule = StoppingRule(min_seconds=0.2)
-    got = measure(steady(0.001), rule)
+    got = measure(steady(0.001), rule, yardstick=lambda: steady(0.00001))
     assert sum(got.samples) * got.calls_per_sample == pytest.approx(0.2, rel=0.02)
 
 

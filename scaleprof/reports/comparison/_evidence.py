@@ -43,7 +43,7 @@ class Evidence:
         """The same without the yardstick, which says nothing across machines and versions."""
         if self.timing is None:
             return self
-        return replace(self, timing=replace(self.timing, raw=(), host=()))
+        return replace(self, timing=replace(self.timing, host=()))
 
     @property
     def value(self) -> float | None:
@@ -126,11 +126,11 @@ def _latency(report: Report, measured: Measurement, metric: str, problem: str | 
 
 def _inverse(timing: Timing, log: float) -> Timing:
     """Timing of a constant over what was timed: the host's speed is inverted with it."""
-    logs, raw, host = (
-        tuple(of - value for value in values)
-        for of, values in ((log, timing.logs), (log, timing.raw), (0.0, timing.host))
+    return replace(
+        timing,
+        logs=tuple(log - value for value in timing.logs),
+        host=tuple(-value for value in timing.host),
     )
-    return Timing(logs=logs, within=timing.within, raw=raw, host=host)
 
 
 def _too_few(latency: LatencyMeasurement, rank: int) -> str | None:

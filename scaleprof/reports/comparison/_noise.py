@@ -41,13 +41,11 @@ class Timing:
     Attributes:
         logs: Logarithm of the percentile in each worker process.
         within: Standard error of the logarithm that the samples themselves show.
-        raw: The same before anything was corrected; empty where `host` is.
         host: Logarithm of the yardstick's time in each process; empty where it is not known.
     """
 
     logs: tuple[float, ...]
     within: float
-    raw: tuple[float, ...] = ()
     host: tuple[float, ...] = ()
 
     @property
@@ -87,20 +85,25 @@ class Noise:
 
     def change(self, baseline: Timing, now: Timing) -> float:
         """Return the logarithm of a ratio, without what the host's speed had to do with it."""
-        if self.follows is None or not (baseline.host and now.host):
-            return now.centre - baseline.centre
+        change = now.centre - baseline.centre
+        fitted = self._fitted((baseline, now))
         return (
-            _mean(now.raw)
-            - _mean(baseline.raw)
-            - self.follows.slope * self.host_change((baseline, now))
+            change if fitted is None else change - fitted.slope * self.host_change((baseline, now))
         )
+
+    def _fitted(self, timings: Sequence[Timing]) -> Follows | None:
+        """Return how these two follow the yardstick: other variants may follow it otherwise."""
+        if self.follows is None or len(timings) != 2 or not all(t.host for t in timings):
+            return None
+        groups = [(timing.host, timing.logs) for timing in timings]
+        return follows(groups, spread=self.follows.spread, degrees=PRIOR_DEGREES)
 
     def host_change(self, timings: Sequence[Timing]) -> float:
         """Return how much slower the host was for the last of two timings, as a logarithm.
 
         It is 0 where that is not known, or where there is nothing to hold a timing against.
         """
-        if self.follows is None or len(timings) != 2 or not all(t.host for t in timings):
+        if self._fitted(timings) is None:
             return 0.0
         return _mean(timings[1].host) - _mean(timings[0].host)
 
@@ -122,15 +125,17 @@ class Noise:
         """
         growing = len(timings) if growing is None else growing
         added = [0] * (len(timings) - growing) + [more] * growing
-        known = self.follows if len(timings) == 2 and all(t.host for t in timings) else None
-        spread = self.spread if known is None else known.spread
+        fitted = self._fitted(timings)
+        spread = self.spread
+        if fitted is not None and self.follows is not None:
+            spread = self.follows.spread
         variance = sum(
             spread**2 / (timing.processes + extra)
             + timing.within**2 * timing.processes / (timing.processes + extra)
             for timing, extra in zip(timings, added, strict=True)
         )
-        if known is not None and not same_host:
-            variance += (known.error * self.host_change(timings)) ** 2
+        if fitted is not None and not same_host:
+            variance += (fitted.error * self.host_change(timings)) ** 2
         degrees = self.degrees + more * growing
         return student_quantile(self.confidence, degrees) * math.sqrt(variance)
 
@@ -191,7 +196,7 @@ def noise_of(
         left += own * (calibration.spread if of_model is None else of_model) ** 2
         degrees += own
     known = list(timings)
-    beside = [(timing.host, timing.raw) for timing in known if timing.host]
+    beside = [(timing.host, timing.logs) for timing in known if timing.host]
     fitted = follows(beside, spread=math.sqrt(left / degrees), degrees=degrees) if beside else None
     for timing in known:
         squares += math.fsum((log - timing.centre) ** 2 for log in timing.logs)
@@ -220,8 +225,9 @@ def timing_of(measurement: Measurement, rank: int) -> Timing | None:
     logs = [math.log(value) for value in values if value is not None]
     if not logs:
         return None
-    host, divided = measurement.yardsticks_s, measurement.drift or (1.0,) * len(logs)
-    if rank != _MEDIAN or not len(host) == len(divided) == len(logs):
+    host = measurement.yardsticks_s
+    # a sentinel that drifts has shown the host's speed already
+    if rank != _MEDIAN or measurement.drift or len(host) != len(logs):
         return Timing(logs=tuple(logs), within=_within(latency.samples, rank))
     # what sets processes apart is told by the yardstick, not by the samples
     alike = [
@@ -233,7 +239,6 @@ def timing_of(measurement: Measurement, rank: int) -> Timing | None:
     return Timing(
         logs=tuple(logs),
         within=_within(alike, rank),
-        raw=tuple(log + math.log(by) for log, by in zip(logs, divided, strict=True)),
         host=tuple(math.log(seconds) for seconds in host),
     )
 
