@@ -714,7 +714,7 @@ class Calibration(Record, frozen=True, kw_only=True):
         latencies_s: Its median latency in each process.
         spread: Robust standard deviation of their logarithms.
         smallest_effect: Smallest relative change that ten processes on each side tell from none
-            with 95 % confidence, as gates do: by the yardstick, where there is one.
+            with 95 % confidence, what the yardstick tells taken out where there is one.
         disturbed: Processes that are left out because others took cores from them.
         yardsticks_s: Median time of the yardstick in each process; empty where it is not known.
         spread_beside: The robust standard deviation of what the yardstick does not tell.

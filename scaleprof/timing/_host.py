@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from ..records import Record
 
-# log latency over log yardstick between processes of one model, and how far models differ in it
+# log latency over log yardstick between processes of one model, and how far models differ in it:
+# 0.46 to 1.20 over nine models (benchmarks/how_far_apart_are_fresh_processes.py)
 FOLLOWS = 0.9
 FOLLOWS_ERROR = 0.3
 
