@@ -39,7 +39,7 @@ class Kept:
         self._state = state
         self._files = tuple(files)
         self._reuse = not fresh
-        self._taken: set[tuple[str, str]] = set()
+        self._taken: set[int | None] = set()
         self._since: list[str] = []
         self._why_not: str | None = None
 
@@ -64,8 +64,8 @@ class Kept:
         blocks = self._usable(name) if self._reuse else []
         for block in blocks:
             reply = _reply(block)
-            if reply is not None and (name, block.measured_at) not in self._taken:
-                self._taken.add((name, block.measured_at))
+            if reply is not None and block.id not in self._taken:
+                self._taken.add(block.id)
                 self._since.append(block.measured_at)
                 return reply
         return None
@@ -86,8 +86,7 @@ class Kept:
             p50_s=statistics.median(done.samples.samples) if done else None,
             content=msgspec.msgpack.encode(done) if done else b"",
         )
-        self._store.keep(block)
-        self._taken.add((name, block.measured_at))
+        self._taken.add(self._store.keep(block))
 
     def needs_recheck(self, base: Variant, request: MeasureRequest) -> bool:
         """Tell whether there are blocks, but none of the base that is recent."""

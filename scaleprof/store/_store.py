@@ -63,6 +63,7 @@ class Block(Record, frozen=True, kw_only=True):
         status: ``ok``, or how the process ended.
         p50_s: Median latency; None when there is none.
         content: The whole reply, as the caller encodes it.
+        id: Number of the block in its store; None for one that is not kept.
     """
 
     fingerprint: str
@@ -73,6 +74,7 @@ class Block(Record, frozen=True, kw_only=True):
     status: str
     p50_s: float | None
     content: bytes
+    id: int | None = None
 
 
 class Store:
@@ -117,11 +119,12 @@ class Store:
                 ]
         return []
 
-    def keep(self, block: Block) -> None:
-        """Write a block at once, so that nothing that happens later loses it."""
+    def keep(self, block: Block) -> int | None:
+        """Write a block at once, so that nothing that happens later loses it; return its number."""
         names = Block.__struct_fields__
         values = [getattr(block, name) for name in names]
-        self._write(f"INSERT INTO blocks ({', '.join(names)}) VALUES ({_marks(names)})", values)
+        statement = f"INSERT INTO blocks ({', '.join(names)}) VALUES ({_marks(names)})"
+        return self._write(statement, values)
 
     def calibration(self, fingerprint: str) -> bytes | None:
         """Return the latest calibration of a device, as its caller encoded it."""
@@ -138,11 +141,12 @@ class Store:
         statement = f"INSERT INTO calibrations ({', '.join(names)}) VALUES ({_marks(names)})"
         self._write(statement, [fingerprint, now(), device, content])
 
-    def _write(self, statement: str, values: list[object]) -> None:
+    def _write(self, statement: str, values: list[object]) -> int | None:
         with self._noting("cannot be written"):
             if self._connection is not None:
                 with self._connection:
-                    self._connection.execute(statement, values)
+                    return self._connection.execute(statement, values).lastrowid
+        return None
 
     @contextlib.contextmanager
     def _noting(self, what: str) -> Iterator[None]:

@@ -64,6 +64,14 @@ def test_a_second_process_of_a_variant_is_another_block(path):
     )
 
 
+def test_blocks_that_were_kept_at_one_moment_are_all_taken(path, monkeypatch):
+    monkeypatch.setattr("scaleprof.profiler._kept.now", lambda: "2026-01-01T00:00:00.000+00:00")
+    run(path, ScriptedCrew(0.1, 0.2), [BASE, BASE])
+    none_needed = ScriptedCrew()
+    run(path, none_needed, [BASE, BASE])
+    assert none_needed.processes == 0
+
+
 def test_the_yardstick_of_each_process_is_kept_and_latencies_stay_as_they_are(path):
     run(path, ScriptedCrew(0.1, hosts=(1.0,)), [BASE])
     job = run(path, ScriptedCrew(0.13, hosts=(1.3,)), [BASE, BASE])
@@ -193,4 +201,4 @@ def test_a_block_that_cannot_be_read_is_measured_anew(path):
 def test_fields_of_a_block_are_those_of_its_table(path):
     with Store(path) as store:
         rows = store._connection.execute("PRAGMA table_info(blocks)").fetchall()
-    assert [row[1] for row in rows][1:] == list(Block.__struct_fields__)
+    assert {row[1] for row in rows} == set(Block.__struct_fields__)

@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import stat
 
+import msgspec
 import pytest
 
 from scaleprof.store import Block, Store, fingerprint, store_path
@@ -17,13 +18,17 @@ def block(name="a", *, variant="base", p50_s=0.01, measured_at="2026-01-02T03:04
     )  # fmt: skip
 
 
+def numbered(kept, number):
+    return msgspec.structs.replace(kept, id=number)
+
+
 def test_blocks_come_back_in_the_order_they_were_kept(tmp_path):
-    first, other, second = block(p50_s=1.0), block("b"), block(p50_s=2.0)
+    blocks = [block(p50_s=1.0), block("b"), block(p50_s=2.0)]
     with Store(tmp_path / "deep" / "store.sqlite") as store:
-        for one in (first, other, second):
-            store.keep(one)
+        ids = [store.keep(one) for one in blocks]
     with Store(tmp_path / "deep" / "store.sqlite") as again:
-        assert again.blocks("a") == [first, second]
+        assert again.blocks("a") == [numbered(blocks[0], ids[0]), numbered(blocks[2], ids[2])]
+        assert len(set(ids)) == 3
         assert again.blocks("nothing") == []
         assert again.problem is None
 
@@ -83,10 +88,11 @@ def test_a_store_of_the_first_version_is_brought_to_this_one(tmp_path):
     old = sqlite3.connect(tmp_path / "s")
     old.executescript(_MIGRATIONS[0])
     old.execute("PRAGMA user_version = 1")
-    kept = block()
+    kept = numbered(block(), 1)
     values = tuple(getattr(kept, name) for name in Block.__struct_fields__)
     names = ", ".join(Block.__struct_fields__)
-    old.execute(f"INSERT INTO blocks ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    marks = ", ".join("?" * len(values))
+    old.execute(f"INSERT INTO blocks ({names}) VALUES ({marks})", values)
     old.commit()
     old.close()
     with Store(tmp_path / "s") as store:
@@ -135,7 +141,7 @@ def test_a_read_only_store_is_read(tmp_path):
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     try:
         with Store(tmp_path / "s") as store:
-            assert store.blocks("a") == [block()]
+            assert store.blocks("a") == [numbered(block(), 1)]
             store.keep(block())
             assert "cannot be written" in store.problem
     finally:
@@ -151,7 +157,7 @@ def test_a_full_disk_keeps_what_was_there(tmp_path):
         for _ in range(200):
             store.keep(block())
         assert "full" in store.problem
-        assert store.blocks("a")[0] == block()
+        assert store.blocks("a")[0] == numbered(block(), 1)
 
 
 def test_nothing_is_kept_where_the_store_is_off(tmp_path, monkeypatch):
