@@ -22,12 +22,11 @@ from scaleprof.jobs import MEASURE, MeasureReply, MeasureRequest
 from scaleprof.models import ResolvedModel, parse_reference, resolve_model
 from scaleprof.profiler._bench import RULE
 from scaleprof.profiler._crew import Crew
-from scaleprof.timing import FOLLOWS, median_interval
+from scaleprof.timing import FOLLOWS, median_interval, robust_spread
 from scaleprof.workers import expect
 
 MODELS = ("timm:convnext_atto",)
 PROCESSES = 20
-_MAD_OF_NORMAL = 0.6745
 
 
 def main() -> None:
@@ -76,7 +75,7 @@ def row(model: str, replies: list[MeasureReply]) -> float:
     disturbed = sum(reply.contended for reply in replies)
     print(
         f"| {model} | {len(replies)}, {disturbed} | {1e3 * math.exp(statistics.median(logs)):.2f} "
-        f"| {statistics.stdev(logs):.3f}, {robust(logs):.3f} "
+        f"| {statistics.stdev(logs):.3f}, {robust_spread(logs):.3f} "
         f"| {1e3 * math.exp(statistics.median(host)):.2f} | {statistics.stdev(host):.3f} "
         f"| {slope:.2f} | {left[0]:.3f} | {left[1]:.3f} | {within:.3f} | {memory:.3f} |",
         flush=True,
@@ -87,11 +86,6 @@ def row(model: str, replies: list[MeasureReply]) -> float:
 def without(logs: list[float], host: list[float], slope: float) -> list[float]:
     """Take out what the host's speed has to do with latencies."""
     return [log - slope * by for log, by in zip(logs, host, strict=True)]
-
-
-def robust(logs: list[float]) -> float:
-    centre = statistics.median(logs)
-    return statistics.median(abs(log - centre) for log in logs) / _MAD_OF_NORMAL
 
 
 def width(reply: MeasureReply) -> float:

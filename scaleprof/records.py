@@ -492,6 +492,11 @@ class Measurement(Record, frozen=True, kw_only=True):
     modules_s: dict[str, Seconds] | None = None
     reasons: dict[str, str] = {}
 
+    @property
+    def counted_processes(self) -> int:
+        """Processes whose samples are counted."""
+        return len(self.latency_s.processes) if self.latency_s is not None else 0
+
 
 class LatencyBand(Record, frozen=True, kw_only=True):
     """Predicted latency in seconds: the median of the prediction and its 90 % band."""

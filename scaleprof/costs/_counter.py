@@ -8,7 +8,7 @@ See ``docs/design/0002-counting-by-dispatch-on-meta.md`` for why, and what the o
 import hashlib
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ..models.same_results import make, output_of
+from ..models.same_results import make, output_of, tensors_in
 from ..records import WorkKind
 from . import _ledger
 from ._direct import DIRECT, PRODUCTS, Direct
@@ -246,7 +246,7 @@ class CostCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         key: tuple[Any, ...] | None,
     ) -> Any:
         """Count an operator by those that torch expresses it through."""
-        inputs = list(_tensors((*args, *kwargs.values())))
+        inputs = list(tensors_in((*args, *kwargs.values())))
         # a tensor that nobody has counted yet is counted with the first operator that returns it
         if key is None or not self.live.holds(inputs):
             with self:
@@ -315,7 +315,7 @@ def _known(
 ) -> Known:
     """What there is to know about a call, whether or not torch was asked for its output."""
     out, macs, activations = result
-    inputs = [*_tensors(args), *_tensors(kwargs.values())]
+    inputs = [*tensors_in(args), *tensors_in(kwargs.values())]
     outputs = _outputs(out)
     moved = _moves_data(func, inputs, outputs)
     read = sum(map(_bytes, inputs)) if moved else 0
@@ -342,15 +342,7 @@ def _known(
 
 
 def _outputs(out: Any) -> list[Tensor]:
-    return [out] if type(out) is Tensor else list(_tensors((out,)))
-
-
-def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from _tensors(value)
+    return [out] if type(out) is Tensor else list(tensors_in((out,)))
 
 
 def _bytes(tensor: Tensor) -> int:
@@ -377,7 +369,7 @@ def _registered_cost(
 ) -> tuple[int, int]:
     """MACs by torch's formula, and activations: the outputs, or both products of an attention."""
     flops = flop_registry[func.overloadpacket](*args, **kwargs, out_val=out)
-    first = next(_tensors((out,)))
+    first = next(tensors_in((out,)))
     if "attention" in func.overloadpacket.__name__:
         scores = first.numel() // first.shape[-1] * args[1].shape[-2]
         return flops // 2, scores + first.numel()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from torch._ops import OpOverload
 
+from ..models.remembered import remember
 from ..models.same_results import NewTensor, Output, add_parts
 from ..records import WorkKind
 
@@ -79,9 +80,7 @@ class KnownCalls:
 
     def add(self, key: tuple[Any, ...], known: Known) -> None:
         """Remember what a call gave and costs."""
-        if len(self._calls) >= _MOST:
-            self._calls.clear()
-        self._calls[key] = known
+        remember(self._calls, key, known, most=_MOST)
 
     def find_apart(self, key: tuple[Any, ...]) -> TakenApart | None:
         """Return what is known about a call that torch takes apart; None if it is new."""
@@ -89,9 +88,7 @@ class KnownCalls:
 
     def add_apart(self, key: tuple[Any, ...], known: TakenApart) -> None:
         """Remember what torch made of a call."""
-        if len(self._apart) >= _MOST:
-            self._apart.clear()
-        self._apart[key] = known
+        remember(self._apart, key, known, most=_MOST)
 
 
 def call_key(

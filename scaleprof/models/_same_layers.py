@@ -19,6 +19,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from ._constructors import replaced_constructors
+from .remembered import remember
 
 # classes whose constructors set sizes, weights and nothing that depends on anything but arguments
 _LAYERS: tuple[type[nn.Module], ...] = (_ConvNd, nn.Linear, _NormBase, nn.GroupNorm, nn.LayerNorm)
@@ -31,8 +32,6 @@ _CALLED = (
 _PLAIN = (bool, int, float, str, type(None))
 # the oldest form, in which equal values of equal types are equal bytes
 _MARSHAL_VERSION = 2
-# so many kinds of layers are remembered: those of some hundred variants
-_MOST = 20_000
 
 
 class _Weight(NamedTuple):
@@ -84,15 +83,9 @@ def _from_template(original: Callable[..., None], modes: int) -> Callable[..., N
             return
         original(self, *args, **kwargs)
         if key is not None and key not in _TEMPLATES:
-            _remember(key, _template_of(self))
+            remember(_TEMPLATES, key, _template_of(self))
 
     return init
-
-
-def _remember(key: Any, template: _Template | None) -> None:
-    if len(_TEMPLATES) >= _MOST:
-        _TEMPLATES.clear()
-    _TEMPLATES[key] = template
 
 
 def _key(cls: type[nn.Module], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

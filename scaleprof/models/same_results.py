@@ -10,6 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from .remembered import remember
+
 # types whose values say all there is about them
 _PLAIN = frozenset(
     {
@@ -36,9 +38,6 @@ PURE = frozenset(
 """Functions of torch whose results `same_result` knows."""
 # torch refuses whole numbers of more bits
 _TOO_LARGE = 2**63
-# so many are remembered: those of some hundred variants
-_MOST = 20_000
-
 NewTensor = tuple[torch.Size, tuple[int, ...], torch.dtype]
 """Size, stride and type."""
 Output = NewTensor | Literal["first", "run"]
@@ -61,9 +60,7 @@ def same_result(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str,
         return make(known)
     out = func(*args, **kwargs)
     if known is None:
-        if len(_RESULTS) >= _MOST:
-            _RESULTS.clear()
-        _RESULTS[key] = "run" if parts[-1] else output_of(inputs, out)
+        remember(_RESULTS, key, "run" if parts[-1] else output_of(inputs, out))
     return out
 
 

@@ -139,6 +139,4 @@ def _processes(seen: Mapping[str, Measurement]) -> int:
 def _of(seen: Mapping[str, Measurement], name: str) -> int:
     """How many processes measured a variant, those that do not count among them."""
     added = seen.get(name)
-    if added is None or added.latency_s is None:
-        return 0
-    return added.discarded_processes + len(added.latency_s.processes)
+    return 0 if added is None else added.discarded_processes + added.counted_processes

@@ -54,19 +54,13 @@ def with_added(recorded: Variant, added: Measurement) -> tuple[Variant, int]:
     """
     if not is_usable(added):
         return recorded, 0
-    assert added.latency_s is not None
-    new = len(added.latency_s.processes)
+    new = added.counted_processes
     before = recorded.measurement
     if before is None or not is_usable(before):
-        gone = _processes(before) + (before.discarded_processes if before is not None else 0)
+        gone = before.counted_processes + before.discarded_processes if before is not None else 0
         alone = replace(added, discarded_processes=added.discarded_processes + gone)
         return replace(recorded, measurement=alone), new
     return replace(recorded, measurement=_together(before, added)), new
-
-
-def _processes(measurement: Measurement | None) -> int:
-    latency = measurement.latency_s if measurement is not None else None
-    return len(latency.processes) if latency is not None else 0
 
 
 def _together(before: Measurement, added: Measurement) -> Measurement:
@@ -101,7 +95,9 @@ def _drift(before: Measurement, added: Measurement) -> tuple[float, ...]:
     if not (before.drift or added.drift):
         return ()
     return tuple(
-        factor for one in (before, added) for factor in (one.drift or (1.0,) * _processes(one))
+        factor
+        for one in (before, added)
+        for factor in (one.drift or (1.0,) * one.counted_processes)
     )
 
 

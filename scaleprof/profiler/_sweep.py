@@ -347,8 +347,7 @@ class Sweep:
             for variant in self.variants.values()
             if variant.id != "base"
             and variant.measurement is not None
-            and variant.measurement.latency_s is not None
-            and len(variant.measurement.latency_s.processes) == 1
+            and variant.measurement.counted_processes == 1
             and self._room(variant, limits) > -math.log(_NARROWLY)
         ]
         for variant in rank(near, batch=self._options.batch)[:_SECOND_LOOKS]:

@@ -78,8 +78,7 @@ def outlook(
 
 def processes(variant: Variant) -> int:
     """Return in how many processes the latency of a variant was measured."""
-    measured = variant.measurement.latency_s if variant.measurement else None
-    return len(measured.processes) if measured else 0
+    return variant.measurement.counted_processes if variant.measurement else 0
 
 
 def surprise(variants: Sequence[Variant]) -> float:

@@ -2,6 +2,7 @@
 
 from ._calibration import MIN_PROCESSES as MIN_PROCESSES
 from ._calibration import calibration_of as calibration_of
+from ._calibration import robust_spread as robust_spread
 from ._drift import Drift as Drift
 from ._drift import drift_of as drift_of
 from ._host import FOLLOWS as FOLLOWS

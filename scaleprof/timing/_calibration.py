@@ -38,10 +38,10 @@ def calibration_of(
         (0.0149, 0.0131)
     """
     logs = [math.log(latency) for latency in latencies_s]
-    spread, beside = _spread(logs), None
+    spread, beside = robust_spread(logs), None
     if yardsticks_s:
         host = [FOLLOWS * math.log(seconds) for seconds in yardsticks_s]
-        beside = _spread([log - by for log, by in zip(logs, host, strict=True)])
+        beside = robust_spread([log - by for log, by in zip(logs, host, strict=True)])
     left = spread if beside is None else beside
     return Calibration(
         measured_at=measured_at,
@@ -55,7 +55,7 @@ def calibration_of(
     )
 
 
-def _spread(logs: Sequence[float]) -> float:
-    """Robust standard deviation."""
+def robust_spread(logs: Sequence[float]) -> float:
+    """Return the standard deviation that the median distance from the median tells."""
     centre = statistics.median(logs)
     return statistics.median(abs(log - centre) for log in logs) / _MAD_OF_NORMAL

@@ -101,13 +101,9 @@ def _usable(variant: Variant) -> tuple[Measurement | None, str | None]:
         return None, f"its measurement ended as {measured.status.replace('_', ' ')}"
     if measured.contended:
         return measured, "other processes disturbed its measurement"
-    if measured.noisy and _processes(measured) < _SHOWING_THEIR_NOISE:
+    if measured.noisy and measured.counted_processes < _SHOWING_THEIR_NOISE:
         return measured, "its median is not known to 1 % in any process, and there are too few"
     return measured, None
-
-
-def _processes(measured: Measurement) -> int:
-    return len(measured.latency_s.processes) if measured.latency_s is not None else 0
 
 
 def _latency(report: Report, measured: Measurement, metric: str, problem: str | None) -> Evidence:

@@ -1,0 +1,20 @@
+"""What was found out once and would be found out again, kept within bounds."""
+
+from typing import TypeVar
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+def remember(memory: dict[_Key, _Value], key: _Key, value: _Value, *, most: int = 20_000) -> None:
+    """Keep a value; a memory that is full is emptied first.
+
+    Args:
+        memory: What is remembered so far.
+        key: What the value follows from.
+        value: What followed from it.
+        most: Values that are kept at a time. The usual number are those of some hundred variants.
+    """
+    if len(memory) >= most:
+        memory.clear()
+    memory[key] = value
