@@ -454,8 +454,8 @@ class Measurement(Record, frozen=True, kw_only=True):
         gpu: Clocks and power of an NVIDIA GPU, by process that is counted.
         drift: How much slower than usual the machine was, by process that is counted: raw samples
             were divided by this; empty where nothing was corrected.
-        yardsticks_s: Median time of a fixed piece of work that was timed between the samples, by
-            process that is counted: the host's own speed. Empty where not all of them timed it.
+        yardsticks_s: Time of a fixed piece of work between the samples, the mean of its middle half
+            by process that is counted: the host's own speed. Empty where not all of them timed it.
         reused_processes: Processes that are counted and had been measured before, by another job.
         busy_s: Time spent in the model, by process that is counted.
         discarded_processes: Processes that are not counted, because others disturbed them.

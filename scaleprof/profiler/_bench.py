@@ -25,7 +25,7 @@ from ._kept import Kept
 from ._options import Options
 
 # one process of a sweep samples for a second and a half at most: about 100 samples of a 15 ms model
-RULE = StoppingRule(min_seconds=0.2, max_seconds=1.5, warmup_max_seconds=0.7)
+RULE = StoppingRule(min_seconds=0.4, max_seconds=1.5, warmup_max_seconds=0.7)
 # a process must be done at the latest this much before the deadline
 _SLACK = 1.5
 # a measurement that others disturbed is repeated once, if so many processes still fit after it

@@ -37,9 +37,8 @@ def shift(recorded: Measurement, added: Measurement) -> float | None:
     known = [timing for each in (recorded, added) if (timing := timing_of(each, 50)) is not None]
     if len(known) < 2:
         return None
-    noise = noise_of(known, confidence=_CONFIDENCE)
-    change, half = noise.change(*known), noise.half_width(known)
-    return math.expm1(change) if abs(change) > half else None
+    found = noise_of(known, confidence=_CONFIDENCE).estimate(*known)
+    return math.expm1(found.centre) if abs(found.centre) > found.half_width() else None
 
 
 def with_added(recorded: Variant, added: Measurement) -> tuple[Variant, int]:

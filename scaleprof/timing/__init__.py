@@ -18,6 +18,8 @@ from ._measure import measure as measure
 from ._statistics import MIN_SAMPLES as MIN_SAMPLES
 from ._statistics import by_process as by_process
 from ._statistics import median_interval as median_interval
+from ._statistics import midmean as midmean
+from ._statistics import midmean_error as midmean_error
 from ._statistics import missing_percentiles as missing_percentiles
 from ._statistics import percentile as percentile
 from ._statistics import relative_half_width as relative_half_width

@@ -25,8 +25,8 @@ class Follows(Record, frozen=True, kw_only=True):
         spread: Standard deviation between processes of what the yardstick does not tell.
     """
 
-    slope: float = FOLLOWS
-    error: float = FOLLOWS_ERROR
+    slope: float
+    error: float
     spread: float
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
 from ..records import Record
-from ._statistics import relative_half_width
+from ._statistics import midmean, relative_half_width
 
 # of the time in the model, what a yardstick beside it takes at most
 _YARDSTICK_SHARE = 0.1
@@ -97,8 +97,8 @@ class Samples(Record, frozen=True, kw_only=True):
 
     @property
     def yardstick(self) -> float | None:
-        """Median time of the yardstick in seconds; None if there was none."""
-        return statistics.median(self.yardstick_s) if self.yardstick_s else None
+        """Mean of the middle half of its times, in seconds; None if there was none."""
+        return midmean(self.yardstick_s) if self.yardstick_s else None
 
 
 def measure(

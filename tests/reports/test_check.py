@@ -40,7 +40,7 @@ from scaleprof.reports.github import annotations, append_summary, workflow_comma
 from scaleprof.reports.markdown import check_markdown
 from scaleprof.reports.verdicts import check_text
 from scaleprof.selection import METRICS
-from scaleprof.timing import summarise
+from scaleprof.timing import midmean, summarise
 
 EVIL = "a\n::error::owned\r\n##[error]x %0A \x1b[2J\x1b]0;t\x07 | <b>&`*[l](http://e)\u202e @team"
 
@@ -139,14 +139,15 @@ def test_the_interval_of_a_ratio_is_that_of_students_t():
     noise = Noise(spread=0.1, degrees=10, confidence=0.95)
     two, three = (Timing(logs=(0.0,) * n, within=0.0) for n in (2, 3))
     want = stats.t.ppf(0.975, 10) * 0.1 * math.sqrt(1 / 2 + 1 / 3)
-    assert noise.half_width([two, three]) == pytest.approx(want)
+    assert noise.estimate(two, three).half_width() == pytest.approx(want)
 
 
 def test_the_processes_that_would_decide_do_and_one_less_does_not():
     noise = Noise(spread=0.04, degrees=5, confidence=0.95)
-    pair = [Timing(logs=(0.0, 0.0), within=0.001)] * 2
-    more = noise.processes_to_decide(pair, 0.03)
-    assert noise.half_width(pair, more=more) < 0.03 <= noise.half_width(pair, more=more - 1)
+    one = Timing(logs=(0.0, 0.0), within=0.001)
+    found = noise.estimate(one, one)
+    more = found.processes_to_decide(0.03)
+    assert found.half_width(more=more) < 0.03 <= found.half_width(more=more - 1)
 
 
 def test_percentiles_are_taken_in_each_process():
@@ -294,6 +295,42 @@ def test_a_host_far_from_what_it_was_leaves_a_line_undecided_as_slopes_differ():
     line = one(now, baseline=then, gates="latency:+5%")
     assert line.verdict == "inconclusive"
     assert line.more_processes is None
+    assert "the host changed" in line.reason
+
+
+def test_processes_without_a_yardstick_say_nothing_of_what_it_leaves():
+    one = Timing(logs=(0.0, 0.1), within=0.0, host=(0.0, 0.1))
+    untold = Timing(logs=(0.0, 0.0, 0.3, 0.1), within=0.0)
+    alone = noise_of([one, one], confidence=0.95).estimate(one, one)
+    mixed = noise_of([one, one, untold], confidence=0.95)
+    assert mixed.estimate(one, one).half_width() == alone.half_width()
+    assert mixed.degrees > mixed.degrees_beside
+
+
+def test_a_host_that_changes_its_speed_midway_is_followed():
+    def flipping(slow_shares):
+        """Each process has 20 samples: so many on a host a third slower, the others not."""
+        processes, yardsticks = [], []
+        for slow in slow_shares:
+            host = sorted([1.3] * slow + [1.0] * (20 - slow))
+            processes.append([0.010 * speed for speed in host])
+            yardsticks.append(0.0015 * midmean(host))
+        return report(
+            variant("base", measurement=measurement(processes, yardsticks_s=tuple(yardsticks)))
+        )
+
+    then, now = flipping((7, 8, 9, 11, 12, 13)), flipping((11, 12, 13, 12, 11, 13))
+    line = one(now, baseline=then, gates="latency:+5%")
+    assert line.verdict == "pass"
+    assert line.change == pytest.approx(0.0, abs=0.02)
+    assert line.now / line.baseline > 1.04
+
+
+def test_a_process_without_samples_has_no_middle():
+    told = measurement([[0.01] * 20, [0.01] * 20], yardsticks_s=(0.001, 0.001))
+    emptied = replace(told, latency_s=replace(told.latency_s, processes=(40, 0)))
+    timing = timing_of(emptied, 50)
+    assert (timing.processes, timing.host) == (1, ())
 
 
 def test_across_versions_the_yardstick_is_another_one():
@@ -657,7 +694,9 @@ def test_the_floor_is_what_the_most_processes_could_tell():
     noise = Noise(spread=0.04, degrees=10, confidence=0.95)
     few, most = (Timing(logs=(0.0,) * n, within=0.0) for n in (2, MOST_PROCESSES))
     more = Noise(spread=0.04, degrees=10 + 2 * (MOST_PROCESSES - 2), confidence=0.95)
-    assert noise.floor([few, few]) == pytest.approx(math.expm1(more.half_width([most, most])))
+    assert noise.estimate(few, few).floor() == pytest.approx(
+        math.expm1(more.estimate(most, most).half_width())
+    )
 
 
 def test_a_clear_regression_fails_whatever_the_number_of_processes():

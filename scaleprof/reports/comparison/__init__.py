@@ -11,6 +11,7 @@ from ._gate import Gate as Gate
 from ._gate import parse_gate as parse_gate
 from ._noise import MOST_PROCESSES as MOST_PROCESSES
 from ._noise import PRIOR_DEGREES as PRIOR_DEGREES
+from ._noise import Estimate as Estimate
 from ._noise import Noise as Noise
 from ._noise import Timing as Timing
 from ._noise import noise_of as noise_of

@@ -50,11 +50,10 @@ def _more(case: Case, line: CheckLine, noise: Noise | None) -> int:
     assert case.current.timing is not None
     now = case.current.timing
     if case.reference is None or case.reference.timing is None:
-        return noise.processes_to_decide([now], abs(now.centre - math.log(line.limit))) or TO_LEARN
+        return noise.estimate(now).processes_to_decide(math.log(line.limit)) or TO_LEARN
     assert line.baseline is not None
-    change = noise.change(case.reference.timing, now)
-    gap = abs(change - math.log(line.limit / line.baseline))
+    limit = math.log(line.limit / line.baseline)
     # a base that a budget is relative to is in the same report, and grows too
     growing = 1 if isinstance(case.rule, Gate) else 2
-    timings = [case.reference.timing, now]
-    return noise.processes_to_decide(timings, gap, growing=growing) or TO_LEARN
+    change = noise.estimate(case.reference.timing, now)
+    return change.processes_to_decide(limit, growing=growing) or TO_LEARN

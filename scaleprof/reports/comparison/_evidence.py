@@ -10,14 +10,12 @@ from typing import Literal
 
 from ...records import LatencyMeasurement, Measurement, Report, Variant
 from ...timing import MIN_SAMPLES
-from ._noise import Timing, timing_of
+from ._noise import SHOWING_THEIR_NOISE, Timing, timing_of
 
 Kind = Literal["exact", "latency", "energy", "process"]
 
 # below them no interval of a median holds with 95 %
 _MIN_SAMPLES = 6
-# so many processes scatter by what their samples leave open, and the interval has it
-_SHOWING_THEIR_NOISE = 3
 _COUNTED = ("params", "macs", "flops", "activations")
 
 
@@ -101,7 +99,7 @@ def _usable(variant: Variant) -> tuple[Measurement | None, str | None]:
         return None, f"its measurement ended as {measured.status.replace('_', ' ')}"
     if measured.contended:
         return measured, "other processes disturbed its measurement"
-    if measured.noisy and measured.counted_processes < _SHOWING_THEIR_NOISE:
+    if measured.noisy and measured.counted_processes < SHOWING_THEIR_NOISE:
         return measured, "its median is not known to 1 % in any process, and there are too few"
     return measured, None
 

@@ -6,22 +6,25 @@ process therefore counts as one value, the logarithm of its own percentile, and 
 were measured in several processes of one kind tell together how far those scatter.
 
 Where each process timed a yardstick too, most of the scatter is the host's: it is taken out by
-regression on the yardstick (an analysis of covariance), and what is left decides comparisons.
+regression on the yardstick (an analysis of covariance), and what is left decides comparisons. The
+mean of the middle half stands for the median there: it moves with the host, and does not jump.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import NormalDist
 
 from ...records import Calibration, Measurement
 from ...selection import BETWEEN_PROCESSES
-from ...timing import Follows, by_process, follows
+from ...timing import by_process, follows, midmean, midmean_error
 
 # the recorded spread of another machine counts like three observed degrees of freedom: it carries
 # reports of one or two processes, and gives way to what a report with a dozen of them shows
 PRIOR_DEGREES = 3
+# so many processes scatter by what their samples leave open, and the interval has it
+SHOWING_THEIR_NOISE = 3
 # processes per report beyond which nobody waits for a gate; what they could not tell is noise
 MOST_PROCESSES = 20
 # the number of processes that would decide is looked for up to here
@@ -74,100 +77,118 @@ class Noise:
         confidence: Of one interval, two-sided.
         most: Processes per report beyond which no more would come; 1 if more of them make the
             value no surer.
-        follows: What a yardstick explains of it; None where none was timed.
+        spread_beside: Of what yardsticks beside the samples do not tell; None where there are none.
+        degrees_beside: Degrees of freedom behind that.
     """
 
     spread: float
     degrees: int
     confidence: float
     most: int = MOST_PROCESSES
-    follows: Follows | None = None
+    spread_beside: float | None = None
+    degrees_beside: int = 0
 
-    def change(self, baseline: Timing, now: Timing) -> float:
-        """Return the logarithm of a ratio, without what the host's speed had to do with it."""
-        change = now.centre - baseline.centre
-        fitted = self._fitted((baseline, now))
-        return (
-            change if fitted is None else change - fitted.slope * self.host_change((baseline, now))
+    def estimate(self, *timings: Timing) -> "Estimate":
+        """Estimate a timing, or how far the second of two is from the first."""
+        *before, now = timings
+        change = now.centre - before[0].centre if before else now.centre
+        alone = Estimate(
+            timings=timings, noise=self, centre=change, spread=self.spread, degrees=self.degrees
+        )
+        told = before and all(timing.host for timing in timings)
+        if self.spread_beside is None or not told:
+            return alone
+        # other variants may follow the yardstick otherwise than these two
+        groups = [(timing.host, timing.logs) for timing in timings]
+        fitted = follows(groups, spread=self.spread_beside, degrees=PRIOR_DEGREES)
+        host_change = _mean(now.host) - _mean(before[0].host)
+        return replace(
+            alone,
+            centre=change - fitted.slope * host_change,
+            spread=self.spread_beside,
+            degrees=self.degrees_beside,
+            host_change=host_change,
+            host_error=abs(fitted.error * host_change),
         )
 
-    def _fitted(self, timings: Sequence[Timing]) -> Follows | None:
-        """Return how these two follow the yardstick: other variants may follow it otherwise."""
-        if self.follows is None or len(timings) != 2 or not all(t.host for t in timings):
-            return None
-        groups = [(timing.host, timing.logs) for timing in timings]
-        return follows(groups, spread=self.follows.spread, degrees=PRIOR_DEGREES)
 
-    def host_change(self, timings: Sequence[Timing]) -> float:
-        """Return how much slower the host was for the last of two timings, as a logarithm.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """The logarithm of a timing, or of the ratio of two independent ones, and how sure it is.
 
-        It is 0 where that is not known, or where there is nothing to hold a timing against.
-        """
-        if self._fitted(timings) is None:
-            return 0.0
-        return _mean(timings[1].host) - _mean(timings[0].host)
+    Attributes:
+        timings: The one, or the two.
+        noise: How far fresh processes are apart.
+        centre: What is estimated, without what the host's speed had to do with it.
+        spread: Standard deviation between processes.
+        degrees: Degrees of freedom behind it.
+        host_change: How much slower the host was for the second than for the first; None where that
+            is not known.
+        host_error: Standard error of what the host's speed had to do with it.
+    """
+
+    timings: Sequence[Timing]
+    noise: Noise
+    centre: float
+    spread: float
+    degrees: int
+    host_change: float | None = None
+    host_error: float = 0.0
 
     def half_width(
-        self,
-        timings: Sequence[Timing],
-        *,
-        more: int = 0,
-        growing: int | None = None,
-        same_host: bool = False,
+        self, *, more: int = 0, growing: int | None = None, same_host: bool = False
     ) -> float:
-        """Return half the interval of a timing, or of the ratio of two, in logarithms.
+        """Return half the interval of what is estimated.
 
         Args:
-            timings: One, or two independent ones.
-            more: Processes to imagine in addition, for each.
+            more: Processes to imagine in addition, for each timing.
             growing: How many of the timings, from the last, these are added to; None for all.
             same_host: Whether to imagine that the host was as fast for both.
         """
-        growing = len(timings) if growing is None else growing
-        added = [0] * (len(timings) - growing) + [more] * growing
-        fitted = self._fitted(timings)
-        spread = self.spread
-        if fitted is not None and self.follows is not None:
-            spread = self.follows.spread
+        growing = len(self.timings) if growing is None else growing
+        added = [0] * (len(self.timings) - growing) + [more] * growing
         variance = sum(
-            spread**2 / (timing.processes + extra)
+            self.spread**2 / (timing.processes + extra)
             + timing.within**2 * timing.processes / (timing.processes + extra)
-            for timing, extra in zip(timings, added, strict=True)
+            for timing, extra in zip(self.timings, added, strict=True)
         )
-        if fitted is not None and not same_host:
-            variance += (fitted.error * self.host_change(timings)) ** 2
+        if not same_host:
+            variance += self.host_error**2
         degrees = self.degrees + more * growing
-        return student_quantile(self.confidence, degrees) * math.sqrt(variance)
+        return student_quantile(self.noise.confidence, degrees) * math.sqrt(variance)
 
-    def floor(self, timings: Sequence[Timing]) -> float:
-        """Return the smallest relative change that `most` processes could tell from none."""
-        fewest = min(timing.processes for timing in timings)
-        half = self.half_width(timings, more=max(0, self.most - fewest), same_host=True)
-        return bounded_exp(half) - 1
+    def floor(self) -> float:
+        """Return the smallest relative change that `Noise.most` processes could tell from none."""
+        fewest = min(timing.processes for timing in self.timings)
+        return (
+            bounded_exp(self.half_width(more=max(0, self.noise.most - fewest), same_host=True)) - 1
+        )
 
-    def processes_to_decide(
-        self, timings: Sequence[Timing], gap: float, *, growing: int | None = None
-    ) -> int | None:
-        """Return how many more processes for each timing make the half width less than a gap.
+    def processes_to_decide(self, limit: float, *, growing: int | None = None) -> int | None:
+        """Return how many more processes for each timing keep the interval off a limit.
 
         Args:
-            timings: One, or two independent ones.
-            gap: Distance between what is estimated and the limit, in logarithms.
+            limit: What is estimated is held against this.
             growing: How many of the timings, from the last, can get more; None for all.
 
         Returns:
             The number; None if it is beyond reason.
         """
+        gap = abs(self.centre - limit)
         low, high = 0, _SEARCHED
-        if self.most == 1 or self.half_width(timings, more=high, growing=growing) >= gap:
+        if self.noise.most == 1 or self.half_width(more=high, growing=growing) >= gap:
             return None
         while high - low > 1:
             middle = (low + high) // 2
-            if self.half_width(timings, more=middle, growing=growing) < gap:
+            if self.half_width(more=middle, growing=growing) < gap:
                 high = middle
             else:
                 low = middle
         return high
+
+    def hidden_by_host(self, limit: float) -> bool:
+        """Tell whether more processes would decide, had the host been as fast for both."""
+        return abs(self.centre - limit) > self.half_width(more=_SEARCHED, same_host=True)
 
 
 def bounded_exp(logarithm: float) -> float:
@@ -198,11 +219,16 @@ def noise_of(
     known = list(timings)
     beside = [(timing.host, timing.logs) for timing in known if timing.host]
     fitted = follows(beside, spread=math.sqrt(left / degrees), degrees=degrees) if beside else None
+    degrees_beside = degrees + sum(len(logs) - 1 for _, logs in beside)
     for timing in known:
         squares += math.fsum((log - timing.centre) ** 2 for log in timing.logs)
         degrees += timing.processes - 1
     return Noise(
-        spread=math.sqrt(squares / degrees), degrees=degrees, confidence=confidence, follows=fitted
+        spread=math.sqrt(squares / degrees),
+        degrees=degrees,
+        confidence=confidence,
+        spread_beside=fitted.spread if fitted is not None else None,
+        degrees_beside=degrees_beside,
     )
 
 
@@ -215,31 +241,35 @@ def timing_of(measurement: Measurement, rank: int) -> Timing | None:
 
     Args:
         measurement: What was measured in one or several processes.
-        rank: 50, 90 or 99. Only of the median it is known how it follows the yardstick.
+        rank: 50, 90 or 99. Only of the middle it is known how it follows the yardstick; where there
+            is one, the mean of the middle half stands for the median.
     """
     latency = measurement.latency_s
     if latency is None:
         return None
     processes = by_process(latency.samples, latency.processes)
-    values = [_percentile(own, rank) for own in processes]
-    logs = [math.log(value) for value in values if value is not None]
-    if not logs:
-        return None
     host = measurement.yardsticks_s
     # a sentinel that drifts has shown the host's speed already
-    if rank != _MEDIAN or measurement.drift or len(host) != len(logs):
-        return Timing(logs=tuple(logs), within=_within(latency.samples, rank))
-    # what sets processes apart is told by the yardstick, not by the samples
-    alike = [
-        sample / value
-        for own, value in zip(processes, values, strict=True)
-        for sample in own
-        if value is not None
-    ]
+    told = all(processes) and len(host) == len(processes) > 0 and not measurement.drift
+    if rank == _MEDIAN and told:
+        return _beside_yardsticks(processes, host)
+    values = [_percentile(own, rank) for own in processes]
+    logs = tuple(math.log(value) for value in values if value is not None)
+    return Timing(logs=logs, within=_within(latency.samples, rank)) if logs else None
+
+
+def _beside_yardsticks(processes: Sequence[Sequence[float]], host: Sequence[float]) -> Timing:
+    """The middle of each process, as that of its yardstick is taken."""
+    middles = [midmean(own) for own in processes]
+    # where the host changes between samples, they tell more noise than its yardstick leaves
+    within = 0.0
+    if len(processes) < SHOWING_THEIR_NOISE:
+        pairs = zip(processes, middles, strict=True)
+        within = midmean_error([sample / middle for own, middle in pairs for sample in own])
     return Timing(
-        logs=tuple(logs),
-        within=_within(alike, rank),
-        host=tuple(math.log(seconds) for seconds in host),
+        logs=tuple(map(math.log, middles)),
+        within=within,
+        host=tuple(map(math.log, host)),
     )
 
 

@@ -15,7 +15,7 @@ from .._text import one_line
 from ._cases import Case
 from ._evidence import Evidence
 from ._gate import Gate
-from ._noise import Noise, Timing, bounded_exp
+from ._noise import Estimate, Noise, Timing, bounded_exp
 
 # what users and reports from elsewhere may ask for need not fit into a float
 _LARGEST = 10**300
@@ -99,13 +99,14 @@ def _exact(case: Case, line: CheckLine) -> CheckLine:
 def _bounded(line: CheckLine, now: Timing, noise: Noise) -> CheckLine:
     """Hold a timing against an absolute budget."""
     assert line.limit is not None
-    limit, half = math.log(line.limit), noise.half_width([now])
+    found, limit = noise.estimate(now), math.log(line.limit)
+    half = found.half_width()
     line = replace(
         line,
-        now_interval=(bounded_exp(now.centre - half), bounded_exp(now.centre + half)),
+        now_interval=(bounded_exp(found.centre - half), bounded_exp(found.centre + half)),
         processes=(0, now.processes),
     )
-    return _decide(line, [now], noise, centre=now.centre, limit=limit)
+    return _decide(line, found, limit=limit)
 
 
 def _compared(
@@ -113,7 +114,8 @@ def _compared(
 ) -> CheckLine:
     """Hold a timing against another one."""
     assert line.limit is not None
-    half, change = noise.half_width([baseline, now]), noise.change(baseline, now)
+    found = noise.estimate(baseline, now)
+    half = found.half_width()
     allowed = _allowed(case, baseline.value)
     if allowed <= 0:
         raise GateError(
@@ -121,27 +123,25 @@ def _compared(
             hint=f"write {line.metric}:-5%",
         )
     if isinstance(case.rule, Gate):
-        _refuse_finer_than_noise(line, abs(allowed - 1), noise.floor([baseline, now]))
+        _refuse_finer_than_noise(line, abs(allowed - 1), found.floor())
     line = replace(
         line,
-        change=_relative(change),
-        host_change=_host_change(line.metric, baseline, now, noise),
-        change_interval=(bounded_exp(change - half) - 1, bounded_exp(change + half) - 1),
+        change=_relative(found.centre),
+        host_change=_host_change(line.metric, found),
+        change_interval=(_relative(found.centre - half), _relative(found.centre + half)),
         processes=(baseline.processes, now.processes),
     )
-    return _decide(line, [baseline, now], noise, centre=change, limit=math.log(allowed))
+    return _decide(line, found, limit=math.log(allowed))
 
 
-def _relative(change: float) -> float | None:
-    relative = bounded_exp(change) - 1
-    return relative if math.isfinite(relative) else None
+def _relative(change: float) -> float:
+    return bounded_exp(change) - 1
 
 
-def _host_change(metric: str, baseline: Timing, now: Timing, noise: Noise) -> float | None:
-    if not (baseline.host and now.host):
+def _host_change(metric: str, found: Estimate) -> float | None:
+    if found.host_change is None:
         return None
-    change = noise.host_change([baseline, now])
-    return _relative(-change if metric == "throughput" else change)
+    return _relative(-found.host_change if metric == "throughput" else found.host_change)
 
 
 def _allowed(case: Case, baseline: float) -> float:
@@ -167,15 +167,14 @@ def _refuse_finer_than_noise(line: CheckLine, threshold: float, floor: float) ->
     )
 
 
-def _decide(
-    line: CheckLine, timings: list[Timing], noise: Noise, *, centre: float, limit: float
-) -> CheckLine:
-    half = noise.half_width(timings)
-    verdict = _side(centre - half, centre + half, limit, line.bound)
+def _decide(line: CheckLine, found: Estimate, *, limit: float) -> CheckLine:
+    half = found.half_width()
+    verdict = _side(found.centre - half, found.centre + half, limit, line.bound)
     if verdict != "inconclusive":
         return replace(line, verdict=verdict)
-    more = noise.processes_to_decide(timings, abs(centre - limit))
-    return replace(line, reason=_undecided(more, line), more_processes=more)
+    more = found.processes_to_decide(limit)
+    hidden = more is None and found.host_error > 0 and found.hidden_by_host(limit)
+    return replace(line, reason=_undecided(line, more, hidden=hidden), more_processes=more)
 
 
 def _side(low: float, high: float, limit: float, bound: str) -> Verdict:
@@ -186,9 +185,14 @@ def _side(low: float, high: float, limit: float, bound: str) -> Verdict:
     return "fail" if low > limit else "inconclusive"
 
 
-def _undecided(more: int | None, line: CheckLine) -> str:
+def _undecided(line: CheckLine, more: int | None, *, hidden: bool) -> str:
     assert line.limit is not None
     limit = format_quantity(line.limit, METRICS[line.metric].dimension)
+    if hidden:
+        return (
+            f"the limit, {limit}, is inside the interval: the host changed more than tells what it "
+            "did to the model; measure when it is as fast as for the baseline"
+        )
     if more is None:
         return f"the limit, {limit}, is inside the interval, and too near to decide"
     where = "" if line.kind == "budget" else " in each report"
