@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ..records import Measurement, Memory, Variant, replace
-from ..reports.comparison import noise_of, timing_of
+from ..reports.comparison import Timing, noise_of, timing_of
 from ..timing import by_process, missing_percentiles, summarise
 
 _CONFIDENCE = 0.95
@@ -34,11 +34,18 @@ def shift(recorded: Measurement, added: Measurement) -> float | None:
     Returns:
         The relative change of the latency; None if a 95 % interval of it includes none.
     """
-    known = [timing for each in (recorded, added) if (timing := timing_of(each, 50)) is not None]
+    known = _medians(recorded, added, beside=True)
+    if not all(timing.host for timing in known):
+        known = _medians(recorded, added, beside=False)
     if len(known) < 2:
         return None
     found = noise_of(known, confidence=_CONFIDENCE).estimate(*known)
     return math.expm1(found.centre) if abs(found.centre) > found.half_width() else None
+
+
+def _medians(*measurements: Measurement, beside: bool) -> list[Timing]:
+    found = (timing_of(measurement, 50, beside=beside) for measurement in measurements)
+    return [timing for timing in found if timing is not None]
 
 
 def with_added(recorded: Variant, added: Measurement) -> tuple[Variant, int]:

@@ -326,6 +326,21 @@ def test_a_host_that_changes_its_speed_midway_is_followed():
     assert line.now / line.baseline > 1.04
 
 
+def test_the_middle_of_one_side_is_not_held_against_the_median_of_the_other():
+    skewed = [[0.010] * 12 + [0.020] * 8] * 6
+    told = measurement(skewed, yardsticks_s=(0.001,) * 6)
+    untold = measurement(skewed)
+    assert math.exp(timing_of(told, 50).centre) > 0.011
+    then, now = (report(variant("base", measurement=each)) for each in (untold, told))
+    assert one(now, baseline=then, gates="latency:+10%").change == pytest.approx(0.0)
+
+
+def test_a_budget_in_seconds_is_held_against_the_median():
+    skewed = measurement([[0.010] * 12 + [0.020] * 8] * 6, yardsticks_s=(0.001,) * 6)
+    now = report(variant("base", measurement=skewed))
+    assert one(now, budgets="latency<=1s").now == pytest.approx(0.010)
+
+
 def test_a_process_without_samples_has_no_middle():
     told = measurement([[0.01] * 20, [0.01] * 20], yardsticks_s=(0.001, 0.001))
     emptied = replace(told, latency_s=replace(told.latency_s, processes=(40, 0)))

@@ -114,10 +114,9 @@ def _unmeasured(case: Case) -> bool:
 
 
 def _gate_case(now: Named, baseline: Named, gate: Gate, variant: str, *, alike: bool) -> Case:
-    reference, current = (
-        found if alike or found is None else found.without_yardstick()
-        for found in (_look(each.report, variant, gate.metric) for each in (baseline, now))
-    )
+    sides = ((baseline.report, variant), (now.report, variant))
+    # across machines and versions the yardstick says nothing
+    reference, current = _pair(gate.metric, sides, beside=alike)
     problem = (
         _problem(reference, "in the baseline")
         or _problem(current, f"in `{now.name}`")
@@ -135,11 +134,15 @@ def _gate_case(now: Named, baseline: Named, gate: Gate, variant: str, *, alike: 
 
 
 def _budget_case(now: Named, budget: Budget, variant: str) -> Case:
-    current = _look(now.report, variant, budget.metric)
-    problem = _problem(current, f"in `{now.name}`")
     reference = None
+    if budget.relative is None:
+        # a limit in seconds is about the machine as it is
+        current = _look(now.report, variant, budget.metric, beside=False)
+    else:
+        sides = ((now.report, "base"), (now.report, variant))
+        reference, current = _pair(budget.metric, sides, beside=True)
+    problem = _problem(current, f"in `{now.name}`")
     if budget.relative is not None:
-        reference = _look(now.report, "base", budget.metric)
         problem = problem or _problem(reference, "for the base")
     return Case(
         now=now,
@@ -152,10 +155,21 @@ def _budget_case(now: Named, budget: Budget, variant: str) -> Case:
     )
 
 
-def _look(report: Report, identifier: str, metric: str) -> Evidence | None:
+def _pair(
+    metric: str, sides: Sequence[tuple[Report, str]], *, beside: bool
+) -> list[Evidence | None]:
+    """Look at two variants, both with the yardsticks beside them or both without."""
+    found = [_look(report, identifier, metric, beside=beside) for report, identifier in sides]
+    timings = [side.timing for side in found if side is not None and side.timing is not None]
+    if beside and not all(timing.host for timing in timings):
+        return _pair(metric, sides, beside=False)
+    return found
+
+
+def _look(report: Report, identifier: str, metric: str, *, beside: bool) -> Evidence | None:
     for variant in report.variants:
         if variant.id == identifier:
-            return evidence(report, variant, metric)
+            return evidence(report, variant, metric, beside=beside)
     return None
 
 

@@ -37,12 +37,6 @@ class Evidence:
     timing: Timing | None = None
     problem: str | None = None
 
-    def without_yardstick(self) -> "Evidence":
-        """The same without the yardstick, which says nothing across machines and versions."""
-        if self.timing is None:
-            return self
-        return replace(self, timing=replace(self.timing, host=()))
-
     @property
     def value(self) -> float | None:
         """The value in base units; None if it is unknown."""
@@ -69,13 +63,14 @@ def kind_of(metric: str) -> Kind:
     return "process" if detail == "process" else "exact"
 
 
-def evidence(report: Report, variant: Variant, metric: str) -> Evidence:
+def evidence(report: Report, variant: Variant, metric: str, *, beside: bool = True) -> Evidence:
     """Return what a report knows of a metric of one of its variants.
 
     Args:
         report: The report.
         variant: The variant.
         metric: One of `scaleprof.selection.METRICS`.
+        beside: Whether to take the yardstick beside a timing with it, where there is one.
     """
     name, _, detail = metric.partition(".")
     if name in _COUNTED:
@@ -87,7 +82,7 @@ def evidence(report: Report, variant: Variant, metric: str) -> Evidence:
         return Evidence(kind=kind_of(metric), problem=problem)
     if name == "energy":
         return _energy(measured, problem)
-    return _latency(report, measured, metric, problem)
+    return _latency(report, measured, metric, problem, beside=beside)
 
 
 def _usable(variant: Variant) -> tuple[Measurement | None, str | None]:
@@ -104,13 +99,15 @@ def _usable(variant: Variant) -> tuple[Measurement | None, str | None]:
     return measured, None
 
 
-def _latency(report: Report, measured: Measurement, metric: str, problem: str | None) -> Evidence:
+def _latency(
+    report: Report, measured: Measurement, metric: str, problem: str | None, *, beside: bool
+) -> Evidence:
     latency = measured.latency_s
     if latency is None:
         return Evidence(kind="latency", problem="it holds no latency")
     rank = rank_of(metric)
     problem = problem or _too_few(latency, rank)
-    timing = timing_of(measured, rank)
+    timing = timing_of(measured, rank, beside=beside)
     if timing is not None and metric == "throughput":
         timing = _inverse(timing, math.log(report.context.batch))
     if timing is None:

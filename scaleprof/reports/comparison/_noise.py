@@ -236,13 +236,14 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def timing_of(measurement: Measurement, rank: int) -> Timing | None:
+def timing_of(measurement: Measurement, rank: int, *, beside: bool = True) -> Timing | None:
     """Return a percentile by process; None if no process has the samples that it needs.
 
     Args:
         measurement: What was measured in one or several processes.
-        rank: 50, 90 or 99. Only of the middle it is known how it follows the yardstick; where there
-            is one, the mean of the middle half stands for the median.
+        rank: 50, 90 or 99. Only of the middle it is known how it follows the yardstick.
+        beside: Whether to take the mean of the middle half instead of the median, and the yardstick
+            with it, where there is one.
     """
     latency = measurement.latency_s
     if latency is None:
@@ -251,7 +252,7 @@ def timing_of(measurement: Measurement, rank: int) -> Timing | None:
     host = measurement.yardsticks_s
     # a sentinel that drifts has shown the host's speed already
     told = all(processes) and len(host) == len(processes) > 0 and not measurement.drift
-    if rank == _MEDIAN and told:
+    if beside and rank == _MEDIAN and told:
         return _beside_yardsticks(processes, host)
     values = [_percentile(own, rank) for own in processes]
     logs = tuple(math.log(value) for value in values if value is not None)
