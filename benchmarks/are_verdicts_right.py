@@ -110,7 +110,7 @@ def half_a_core() -> Iterator[None]:
 def measured(
     model: str, count: int, *, means: bool
 ) -> tuple[list[MeasureReply], list[MeasureReply], list[float]]:
-    """So many processes of a model, of it slowed down, and means of 40 runs, in turn."""
+    """So many processes of a model and of it slowed down in turn; means of 40 runs among them."""
     slowed = f"{SLOWED}(name='{model}', share={SLOWDOWN})"
     same: list[MeasureReply] = []
     slower: list[MeasureReply] = []

@@ -1,8 +1,8 @@
 """Does a model find colder caches after a row of the yardstick, and take longer?
 
 In one process, calls of a model after a row of the yardstick are timed in turn with calls after
-another call of the model, each over the call before. The medians of both may be 2 % from 1 at most,
-and the 90th percentiles 5 % from each other.
+another call of the model, each over the call before. After the yardstick the median may be 2 %
+longer or shorter, and the 90th percentile 5 % longer.
 
 Usage: ``does_the_yardstick_slow_the_next_call.py [MODEL...] [--calls N]``; names of timm.
 """
@@ -19,6 +19,8 @@ from scaleprof.timing.yardstick import yardstick
 MODELS = ("mobilenetv3_small_100", "vit_tiny_patch16_224", "resnet18")
 _SIDE = 224
 _WARM_UP = 10
+# one that is not timed, and the most that are
+_ROW = 5
 _MEDIAN_WITHIN = 0.02
 _TAIL_WITHIN = 0.05
 
@@ -39,7 +41,7 @@ def main() -> None:
             f"| {model} | {1e3 * typical:.2f} | {cells(beside)} | {cells(alone)} |",
             flush=True,
         )
-        if abs(statistics.median(beside) - 1) > _MEDIAN_WITHIN:
+        if abs(statistics.median(beside) - statistics.median(alone)) > _MEDIAN_WITHIN:
             wrong.append(f"{model}: the median of the next call")
         if tail(beside) - tail(alone) > _TAIL_WITHIN:
             wrong.append(f"{model}: the 90th percentile of the next call")
@@ -56,7 +58,7 @@ def ratios(name: str, calls: int) -> tuple[float, list[float], list[float]]:
         for _ in range(calls):
             before.append(timer.time(1))
             after_model.append(timer.time(1) / before[-1])
-            beside.time(2)
+            beside.time(_ROW)
             after_yardstick.append(timer.time(1) / before[-1])
             # what follows the yardstick's row leaves the caches to the model again
             timer.time(1)

@@ -721,7 +721,7 @@ class Calibration(Record, frozen=True, kw_only=True):
         smallest_effect: Smallest relative change that ten processes on each side tell from none
             with 95 % confidence, what the yardstick tells taken out where there is one.
         disturbed: Processes that are left out because others took cores from them.
-        yardsticks_s: Median time of the yardstick in each process; empty where it is not known.
+        yardsticks_s: Time of the yardstick in each process; empty where it is not known.
         spread_beside: The robust standard deviation of what the yardstick does not tell.
     """
 

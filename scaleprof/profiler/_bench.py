@@ -24,7 +24,8 @@ from ._crew import Crew
 from ._kept import Kept
 from ._options import Options
 
-# one process of a sweep samples for a second and a half at most: about 100 samples of a 15 ms model
+# a process of a sweep samples for a second and a half at most: about 100 samples of a 15 ms model.
+# A quick model is sampled for long enough to call the yardstick beside it some thirty times
 RULE = StoppingRule(min_seconds=0.4, max_seconds=1.5, warmup_max_seconds=0.7)
 # a process must be done at the latest this much before the deadline
 _SLACK = 1.5

@@ -39,7 +39,7 @@ class Kept:
         self._state = state
         self._files = tuple(files)
         self._reuse = not fresh
-        self._taken: set[int | None] = set()
+        self._taken: set[int] = set()
         self._since: list[str] = []
         self._why_not: str | None = None
 
@@ -64,7 +64,7 @@ class Kept:
         blocks = self._usable(name) if self._reuse else []
         for block in blocks:
             reply = _reply(block)
-            if reply is not None and block.id not in self._taken:
+            if reply is not None and block.id is not None and block.id not in self._taken:
                 self._taken.add(block.id)
                 self._since.append(block.measured_at)
                 return reply
@@ -86,7 +86,9 @@ class Kept:
             p50_s=statistics.median(done.samples.samples) if done else None,
             content=msgspec.msgpack.encode(done) if done else b"",
         )
-        self._taken.add(self._store.keep(block))
+        number = self._store.keep(block)
+        if number is not None:
+            self._taken.add(number)
 
     def needs_recheck(self, base: Variant, request: MeasureRequest) -> bool:
         """Tell whether there are blocks, but none of the base that is recent."""

@@ -34,16 +34,17 @@ def shift(recorded: Measurement, added: Measurement) -> float | None:
     Returns:
         The relative change of the latency; None if a 95 % interval of it includes none.
     """
-    known = _medians(recorded, added, beside=True)
-    if not all(timing.host for timing in known):
-        known = _medians(recorded, added, beside=False)
+    known = _timings(recorded, added, beside=True)
+    beside = all(timing.host for timing in known)
+    if not beside:
+        known = _timings(recorded, added, beside=False)
     if len(known) < 2:
         return None
-    found = noise_of(known, confidence=_CONFIDENCE).estimate(*known)
+    found = noise_of(known, confidence=_CONFIDENCE, beside=beside).estimate(*known)
     return math.expm1(found.centre) if abs(found.centre) > found.half_width() else None
 
 
-def _medians(*measurements: Measurement, beside: bool) -> list[Timing]:
+def _timings(*measurements: Measurement, beside: bool) -> list[Timing]:
     found = (timing_of(measurement, 50, beside=beside) for measurement in measurements)
     return [timing for timing in found if timing is not None]
 

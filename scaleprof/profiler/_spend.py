@@ -80,7 +80,7 @@ def effort(sweep: Sweep, options: Options, stop: Stop | None) -> Effort:
     """
     variants = list(sweep.variants.values())
     done = [v.measurement for v in variants if v.measurement is not None]
-    processes = sum(m.counted_processes + m.discarded_processes or 1 for m in done)
+    processes = sum(max(1, m.counted_processes + m.discarded_processes) for m in done)
     return Effort(
         variants=len(variants),
         measured=len(done),

@@ -121,7 +121,7 @@ class Store:
 
     def keep(self, block: Block) -> int | None:
         """Write a block at once, so that nothing that happens later loses it; return its number."""
-        names = Block.__struct_fields__
+        names = tuple(name for name in Block.__struct_fields__ if name != "id")
         values = [getattr(block, name) for name in names]
         statement = f"INSERT INTO blocks ({', '.join(names)}) VALUES ({_marks(names)})"
         return self._write(statement, values)

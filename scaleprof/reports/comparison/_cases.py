@@ -114,9 +114,12 @@ def _unmeasured(case: Case) -> bool:
 
 
 def _gate_case(now: Named, baseline: Named, gate: Gate, variant: str, *, alike: bool) -> Case:
-    sides = ((baseline.report, variant), (now.report, variant))
-    # across machines and versions the yardstick says nothing
-    reference, current = _pair(gate.metric, sides, beside=alike)
+    sides = (baseline.report, now.report)
+    reference, current = (_look(report, variant, gate.metric, beside=alike) for report in sides)
+    # across machines and versions the yardstick says nothing (not alike), and the middle of one is
+    # not held against the median of the other
+    if not (_has_yardstick(reference) and _has_yardstick(current)):
+        reference, current = (_look(report, variant, gate.metric, beside=False) for report in sides)
     problem = (
         _problem(reference, "in the baseline")
         or _problem(current, f"in `{now.name}`")
@@ -134,15 +137,12 @@ def _gate_case(now: Named, baseline: Named, gate: Gate, variant: str, *, alike: 
 
 
 def _budget_case(now: Named, budget: Budget, variant: str) -> Case:
-    reference = None
-    if budget.relative is None:
-        # a limit in seconds is about the machine as it is
-        current = _look(now.report, variant, budget.metric, beside=False)
-    else:
-        sides = ((now.report, "base"), (now.report, variant))
-        reference, current = _pair(budget.metric, sides, beside=True)
+    # budgets are about the machine as it is, as those of a profile are
+    current = _look(now.report, variant, budget.metric, beside=False)
     problem = _problem(current, f"in `{now.name}`")
+    reference = None
     if budget.relative is not None:
+        reference = _look(now.report, "base", budget.metric, beside=False)
         problem = problem or _problem(reference, "for the base")
     return Case(
         now=now,
@@ -155,15 +155,8 @@ def _budget_case(now: Named, budget: Budget, variant: str) -> Case:
     )
 
 
-def _pair(
-    metric: str, sides: Sequence[tuple[Report, str]], *, beside: bool
-) -> list[Evidence | None]:
-    """Look at two variants, both with the yardsticks beside them or both without."""
-    found = [_look(report, identifier, metric, beside=beside) for report, identifier in sides]
-    timings = [side.timing for side in found if side is not None and side.timing is not None]
-    if beside and not all(timing.host for timing in timings):
-        return _pair(metric, sides, beside=False)
-    return found
+def _has_yardstick(found: Evidence | None) -> bool:
+    return found is not None and found.timing is not None and bool(found.timing.host)
 
 
 def _look(report: Report, identifier: str, metric: str, *, beside: bool) -> Evidence | None:

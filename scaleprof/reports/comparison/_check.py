@@ -7,6 +7,7 @@ verdicts, and nobody believes a line whose interval says otherwise.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ...errors import GateError, InputError, ReportError
 from ...records import (
@@ -178,7 +179,7 @@ class _Noises:
 
     def __init__(self, confidence: float) -> None:
         self._confidence = confidence
-        self._found: dict[tuple[str, frozenset[int]], Noise] = {}
+        self._found: dict[tuple[str, bool, frozenset[int]], Noise] = {}
 
     def of(self, case: Case) -> Noise:
         metric = case.rule.metric
@@ -193,13 +194,16 @@ class _Noises:
         # energy is observed once: what is known of its scatter is that of the time it takes
         percentile = f"latency.p{rank_of(metric)}"
         reports = {id(report): report for report in (case.now.report, case.against) if report}
-        key = percentile, frozenset(reports)
+        timing = case.current.timing if case.current is not None else None
+        beside = timing is not None and bool(timing.host)
+        key = percentile, beside, frozenset(reports)
         if key not in self._found:
-            observed = [t for report in reports.values() for t in timings(report, percentile)]
+            observed = [timings(report, percentile, beside=beside) for report in reports.values()]
             self._found[key] = noise_of(
-                observed,
+                chain.from_iterable(observed),
                 confidence=self._confidence,
                 calibrations=_calibrations(reports.values()) if percentile == "latency.p50" else (),
+                beside=beside,
             )
         return self._found[key]
 

@@ -10,12 +10,14 @@ from typing import Literal
 
 from ...records import LatencyMeasurement, Measurement, Report, Variant
 from ...timing import MIN_SAMPLES
-from ._noise import SHOWING_THEIR_NOISE, Timing, timing_of
+from ._noise import Timing, timing_of
 
 Kind = Literal["exact", "latency", "energy", "process"]
 
 # below them no interval of a median holds with 95 %
 _MIN_SAMPLES = 6
+# so many processes scatter by what their samples leave open, and the interval has it
+_SHOWING_THEIR_NOISE = 3
 _COUNTED = ("params", "macs", "flops", "activations")
 
 
@@ -94,7 +96,7 @@ def _usable(variant: Variant) -> tuple[Measurement | None, str | None]:
         return None, f"its measurement ended as {measured.status.replace('_', ' ')}"
     if measured.contended:
         return measured, "other processes disturbed its measurement"
-    if measured.noisy and measured.counted_processes < SHOWING_THEIR_NOISE:
+    if measured.noisy and measured.counted_processes < _SHOWING_THEIR_NOISE:
         return measured, "its median is not known to 1 % in any process, and there are too few"
     return measured, None
 
@@ -165,7 +167,14 @@ def _peak(report: Report, variant: Variant) -> Evidence:
     return Evidence(kind="exact", problem="its memory was not measured")
 
 
-def timings(report: Report, metric: str) -> list[Timing]:
-    """Return a timed metric of every variant that nothing disturbed."""
-    found = [evidence(report, variant, metric) for variant in report.variants]
-    return [known.timing for known in found if known.timing is not None and not known.problem]
+def timings(report: Report, metric: str, *, beside: bool) -> list[Timing]:
+    """Return a timed metric of every variant that nothing disturbed.
+
+    Args:
+        report: The report.
+        metric: One of latency.
+        beside: Whether to return those that have a yardstick beside them, with it, or all without.
+    """
+    found = [evidence(report, variant, metric, beside=beside) for variant in report.variants]
+    sound = [known.timing for known in found if known.timing is not None and not known.problem]
+    return [timing for timing in sound if timing.host or not beside]

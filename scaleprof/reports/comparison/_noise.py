@@ -5,15 +5,16 @@ its clocks and its neighbours, so that a thousand of them say little about the n
 process therefore counts as one value, the logarithm of its own percentile, and all variants that
 were measured in several processes of one kind tell together how far those scatter.
 
-Where each process timed a yardstick too, most of the scatter is the host's: it is taken out by
-regression on the yardstick (an analysis of covariance), and what is left decides comparisons. The
-mean of the middle half stands for the median there: it moves with the host, and does not jump.
+Where each process timed a yardstick too, most of the scatter is the host's: gates on the median
+take it out by regression on the yardstick (an analysis of covariance), and what is left decides.
+The mean of the middle half stands for the median there: it moves with the host, and does not jump.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from statistics import NormalDist
 
 from ...records import Calibration, Measurement
@@ -23,8 +24,6 @@ from ...timing import by_process, follows, midmean, midmean_error
 # the recorded spread of another machine counts like three observed degrees of freedom: it carries
 # reports of one or two processes, and gives way to what a report with a dozen of them shows
 PRIOR_DEGREES = 3
-# so many processes scatter by what their samples leave open, and the interval has it
-SHOWING_THEIR_NOISE = 3
 # processes per report beyond which nobody waits for a gate; what they could not tell is noise
 MOST_PROCESSES = 20
 # the number of processes that would decide is looked for up to here
@@ -39,12 +38,12 @@ _Z95 = NormalDist().inv_cdf(0.975)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """One percentile of one variant.
+    """One percentile of one variant, or the middle of its samples beside a yardstick.
 
     Attributes:
-        logs: Logarithm of the percentile in each worker process.
+        logs: Logarithm of the percentile or middle in each worker process.
         within: Standard error of the logarithm that the samples themselves show.
-        host: Logarithm of the yardstick's time in each process; empty where it is not known.
+        host: Logarithm of the yardstick's time in each process; empty for percentiles.
     """
 
     logs: tuple[float, ...]
@@ -77,36 +76,29 @@ class Noise:
         confidence: Of one interval, two-sided.
         most: Processes per report beyond which no more would come; 1 if more of them make the
             value no surer.
-        spread_beside: Of what yardsticks beside the samples do not tell; None where there are none.
-        degrees_beside: Degrees of freedom behind that.
+        beside: Whether it is what is left once yardsticks told how fast the host was.
     """
 
     spread: float
     degrees: int
     confidence: float
     most: int = MOST_PROCESSES
-    spread_beside: float | None = None
-    degrees_beside: int = 0
+    beside: bool = False
 
     def estimate(self, *timings: Timing) -> "Estimate":
         """Estimate a timing, or how far the second of two is from the first."""
         *before, now = timings
         change = now.centre - before[0].centre if before else now.centre
-        alone = Estimate(
-            timings=timings, noise=self, centre=change, spread=self.spread, degrees=self.degrees
-        )
-        told = before and all(timing.host for timing in timings)
-        if self.spread_beside is None or not told:
-            return alone
+        if not (self.beside and before):
+            return Estimate(timings=timings, noise=self, centre=change)
         # other variants may follow the yardstick otherwise than these two
         groups = [(timing.host, timing.logs) for timing in timings]
-        fitted = follows(groups, spread=self.spread_beside, degrees=PRIOR_DEGREES)
+        fitted = follows(groups, spread=self.spread, degrees=PRIOR_DEGREES)
         host_change = _mean(now.host) - _mean(before[0].host)
-        return replace(
-            alone,
+        return Estimate(
+            timings=timings,
+            noise=self,
             centre=change - fitted.slope * host_change,
-            spread=self.spread_beside,
-            degrees=self.degrees_beside,
             host_change=host_change,
             host_error=abs(fitted.error * host_change),
         )
@@ -120,8 +112,6 @@ class Estimate:
         timings: The one, or the two.
         noise: How far fresh processes are apart.
         centre: What is estimated, without what the host's speed had to do with it.
-        spread: Standard deviation between processes.
-        degrees: Degrees of freedom behind it.
         host_change: How much slower the host was for the second than for the first; None where that
             is not known.
         host_error: Standard error of what the host's speed had to do with it.
@@ -130,8 +120,6 @@ class Estimate:
     timings: Sequence[Timing]
     noise: Noise
     centre: float
-    spread: float
-    degrees: int
     host_change: float | None = None
     host_error: float = 0.0
 
@@ -148,21 +136,20 @@ class Estimate:
         growing = len(self.timings) if growing is None else growing
         added = [0] * (len(self.timings) - growing) + [more] * growing
         variance = sum(
-            self.spread**2 / (timing.processes + extra)
+            self.noise.spread**2 / (timing.processes + extra)
             + timing.within**2 * timing.processes / (timing.processes + extra)
             for timing, extra in zip(self.timings, added, strict=True)
         )
         if not same_host:
             variance += self.host_error**2
-        degrees = self.degrees + more * growing
+        degrees = self.noise.degrees + more * growing
         return student_quantile(self.noise.confidence, degrees) * math.sqrt(variance)
 
     def floor(self) -> float:
         """Return the smallest relative change that `Noise.most` processes could tell from none."""
         fewest = min(timing.processes for timing in self.timings)
-        return (
-            bounded_exp(self.half_width(more=max(0, self.noise.most - fewest), same_host=True)) - 1
-        )
+        half = self.half_width(more=max(0, self.noise.most - fewest), same_host=True)
+        return bounded_exp(half) - 1
 
     def processes_to_decide(self, limit: float, *, growing: int | None = None) -> int | None:
         """Return how many more processes for each timing keep the interval off a limit.
@@ -197,7 +184,11 @@ def bounded_exp(logarithm: float) -> float:
 
 
 def noise_of(
-    timings: Iterable[Timing], *, confidence: float, calibrations: Sequence[Calibration] = ()
+    timings: Iterable[Timing],
+    *,
+    confidence: float,
+    calibrations: Sequence[Calibration] = (),
+    beside: bool = False,
 ) -> Noise:
     """Estimate the scatter between processes from everything that was measured in several.
 
@@ -205,31 +196,27 @@ def noise_of(
     calibrated ones and of the observed ones, weighted by degrees of freedom.
 
     Args:
-        timings: The same percentile of many variants.
+        timings: The same percentile of many variants; beside yardsticks, all with their times.
         confidence: Of one interval, two-sided.
         calibrations: What is known of the machines that measured them.
+        beside: Whether to leave out of the scatter what yardsticks tell.
     """
     degrees = 1 if calibrations else PRIOR_DEGREES
-    squares = left = degrees * BETWEEN_PROCESSES**2
+    squares = degrees * BETWEEN_PROCESSES**2
     for calibration in calibrations:
-        own, of_model = max(len(calibration.latencies_s) - 1, 0), calibration.spread_beside
-        squares += own * calibration.spread**2
-        left += own * (calibration.spread if of_model is None else of_model) ** 2
+        left = calibration.spread_beside if beside else None
+        own = max(len(calibration.latencies_s) - 1, 0)
+        squares += own * (calibration.spread if left is None else left) ** 2
         degrees += own
     known = list(timings)
-    beside = [(timing.host, timing.logs) for timing in known if timing.host]
-    fitted = follows(beside, spread=math.sqrt(left / degrees), degrees=degrees) if beside else None
-    degrees_beside = degrees + sum(len(logs) - 1 for _, logs in beside)
-    for timing in known:
-        squares += math.fsum((log - timing.centre) ** 2 for log in timing.logs)
-        degrees += timing.processes - 1
-    return Noise(
-        spread=math.sqrt(squares / degrees),
-        degrees=degrees,
-        confidence=confidence,
-        spread_beside=fitted.spread if fitted is not None else None,
-        degrees_beside=degrees_beside,
-    )
+    more = sum(timing.processes - 1 for timing in known)
+    if beside:
+        groups = [(timing.host, timing.logs) for timing in known]
+        spread = follows(groups, spread=math.sqrt(squares / degrees), degrees=degrees).spread
+    else:
+        squares += math.fsum((log - each.centre) ** 2 for each in known for log in each.logs)
+        spread = math.sqrt(squares / (degrees + more))
+    return Noise(spread=spread, degrees=degrees + more, confidence=confidence, beside=beside)
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -237,7 +224,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def timing_of(measurement: Measurement, rank: int, *, beside: bool = True) -> Timing | None:
-    """Return a percentile by process; None if no process has the samples that it needs.
+    """Return a percentile or the middle by process; None if no process has the samples it needs.
 
     Args:
         measurement: What was measured in one or several processes.
@@ -262,14 +249,15 @@ def timing_of(measurement: Measurement, rank: int, *, beside: bool = True) -> Ti
 def _beside_yardsticks(processes: Sequence[Sequence[float]], host: Sequence[float]) -> Timing:
     """The middle of each process, as that of its yardstick is taken."""
     middles = [midmean(own) for own in processes]
-    # where the host changes between samples, they tell more noise than its yardstick leaves
-    within = 0.0
-    if len(processes) < SHOWING_THEIR_NOISE:
-        pairs = zip(processes, middles, strict=True)
-        within = midmean_error([sample / middle for own, middle in pairs for sample in own])
+    # a host that changes its speed makes samples differ, but hardly neighbouring ones
+    steps = [
+        (after - before) / middle
+        for own, middle in zip(processes, middles, strict=True)
+        for before, after in pairwise(own)
+    ]
     return Timing(
         logs=tuple(map(math.log, middles)),
-        within=within,
+        within=midmean_error(steps) / math.sqrt(2),
         host=tuple(map(math.log, host)),
     )
 

@@ -189,9 +189,12 @@ def _undecided(line: CheckLine, more: int | None, *, hidden: bool) -> str:
     assert line.limit is not None
     limit = format_quantity(line.limit, METRICS[line.metric].dimension)
     if hidden:
+        assert line.host_change is not None
+        how = "slower" if line.host_change > 0 else "faster"
         return (
-            f"the limit, {limit}, is inside the interval: the host changed more than tells what it "
-            "did to the model; measure when it is as fast as for the baseline"
+            f"the limit, {limit}, is inside the interval: the host was {abs(line.host_change):.0%} "
+            f"{how} than for the baseline, and how the model follows that is not known well "
+            "enough; measure both at one speed"
         )
     if more is None:
         return f"the limit, {limit}, is inside the interval, and too near to decide"
