@@ -1138,9 +1138,10 @@ class CheckLine(Record, frozen=True, kw_only=True):
         baseline: Value in base units in the baseline, or of the report's base for a relative
             budget; None for an absolute budget, and when unknown.
         now: Value in base units in the report; None when unknown. A latency is the geometric mean
-            over worker processes of the percentile in each.
-        change: `now` over `baseline`, less one; None when there is no baseline or it is 0. Where
-            both reports timed a yardstick, what the host's speed has to do with it is taken out.
+            over worker processes of the percentile in each; in gates on the median, where both
+            reports timed a yardstick, of the mean of the middle half of the samples.
+        change: `now` over `baseline`, less one; None when there is no baseline or it is 0. In
+            those gates what the host's speed has to do with it is taken out.
         host_change: How much slower the host was than for the baseline, by that yardstick; None
             where it is not known.
         change_interval: Confidence interval of the change; None for what is exact or unknown.
