@@ -116,7 +116,7 @@ def _moved(report: Report, seen: Mapping[str, Measurement]) -> list[str]:
             notes.append(
                 f"`{name}` is {abs(change):.1%} {how} than when the report was recorded, though it "
                 "is the same code: the machine is not what it was, and what was measured now does "
-                "not count; record both reports anew"
+                "not count; record it anew, and what it is held against"
             )
     return notes
 

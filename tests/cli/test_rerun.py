@@ -34,8 +34,8 @@ def test_an_undecided_report_is_measured_again(tmp_path):
     )
     assert done.returncode in (0, 1, 3), done.stderr
     assert done.stderr == ""
-    # on a machine that others use too, it may be that none of them counts
-    assert "more process" in done.stdout
+    # on a machine that others use too, it may be that none of them counts, or that it is slower now
+    assert "more process" in done.stdout or "than when the report was recorded" in done.stdout
     pooled = read_report(str(tmp_path / "now.json"))
     measurement = pooled.variant("base").measurement
     assert len(measurement.latency_s.processes) + measurement.discarded_processes >= len(
