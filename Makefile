@@ -18,8 +18,8 @@ $(VENV)/.user: $(BIN)/python pyproject.toml
 	touch $@
 
 # tests that measure: one at a time, since two at once disturb each other; the others share two cores
-MEASURING := tests/cli tests/profiler tests/knobs/test_searched.py tests/test_pytest_plugin.py \
-	tests/test_workflow.py scaleprof/profiler
+MEASURING := $(addprefix tests/cli/test_,profile.py interruption.py rerun.py) tests/profiler \
+	tests/knobs/test_searched.py tests/test_pytest_plugin.py tests/test_workflow.py scaleprof/profiler
 
 # cheapest first
 test: $(VENV)/.dev

@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import run
 from factories import report, variant
 from jsonschema import Draft202012Validator
 
@@ -14,18 +13,10 @@ from scaleprof.records import InputSpec, replace
 from scaleprof.reports import write_json
 
 COMMANDS = (
-    "profile", "select", "build", "measure", "check", "report", "count", "knobs", "scale",
-    "kernels", "schema",
+    "profile", "select", "build", "measure", "check", "report", "fit", "count", "knobs", "scale",
+    "devices", "schema", "kernels",
 )  # fmt: skip
 NETS = str(Path(__file__).parents[1] / "models" / "nets.py")
-
-
-def run(*arguments, cwd=None, timeout=300, **kwargs):
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "scaleprof", *arguments],
-        capture_output=True, text=True, cwd=cwd, timeout=timeout, check=False,
-        stdin=subprocess.DEVNULL, **kwargs,
-    )  # fmt: skip
 
 
 def fails(done, status, message):
@@ -133,10 +124,8 @@ def test_select_names_the_nearest_miss(recorded):
 
 
 def test_select_reads_standard_input(recorded):
-    done = subprocess.run(
-        [sys.executable, "-m", "scaleprof", "select", "-", "--budget", "latency<=20ms"],
-        input=Path(recorded).read_bytes(), capture_output=True, check=False,
-    )  # fmt: skip
+    report = Path(recorded).read_text()
+    done = run("select", "-", "--budget", "latency<=20ms", stdin=report)
     assert done.returncode == 0
 
 
@@ -241,36 +230,6 @@ def test_schemas_are_valid_and_versioned():
         schema = json.loads(run("schema", kind).stdout)
         Draft202012Validator.check_schema(schema)
         assert f"scaleprof.{kind}/1" in json.dumps(schema)
-
-
-def test_a_profile_prints_the_choice_and_writes_the_report(tmp_path):
-    path = tmp_path / "report.json"
-    done = run(
-        "profile", f"{NETS}:Net(width=32)", "--input", "3x64x64", "--device", "cpu",
-        "--budget", "latency<=1000000x", "--strategies", "w", "--multipliers", "2",
-        "--base-accuracy", "60", "--time-limit", "15min", "--batch", "2", "--json", str(path),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "verified" in done.stdout
-    assert "runpy.run_path(" in done.stdout
-    content = json.loads(path.read_text())
-    Draft202012Validator(json.loads(run("schema").stdout)).validate(content)
-    assert content["context"]["command"].startswith("scaleprof profile")
-    assert content["context"]["batch"] == 2
-    assert content["selection"]["verified"] is True
-
-
-def test_a_budget_that_nothing_meets_fails_with_the_nearest_miss(tmp_path):
-    path = tmp_path / "report.json"
-    done = run(
-        "profile", f"{NETS}:Net(width=32)", "--input", "3x64x64", "--device", "cpu",
-        "--budget", "params<=10", "--strategies", "w", "--multipliers", "0.5",
-        "--time-limit", "15min", "--json", str(path),
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "the nearest" in done.stderr
-    # what was measured is kept
-    assert json.loads(path.read_text())["selection"] is None
 
 
 def test_knobs_are_printed_and_written(tmp_path):

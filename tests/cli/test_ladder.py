@@ -1,22 +1,14 @@
 """Confidence and ladders on the command line: what is refused, and exit statuses."""
 
 import json
-import subprocess
-import sys
 
 import pytest
+from commands import run
 
 from scaleprof.cli.profile import _ladder_states
 from scaleprof.records import Ladder, Rung
 
 EXAMPLE = "profiles/examples/convnext_atto-cpu.json"
-
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "scaleprof", *arguments],
-        capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
