@@ -20,8 +20,6 @@ from ._options import Options
 from ._sweep import CHECK_PROCESSES, Sweep
 
 MAX_TRIES = 3
-# dimensions of what takes time
-TIMED = ("time", "rate", "energy")
 _DISTURBED = "other processes kept the cores busy during the check; run it again on a quiet machine"
 _ROUNDS = CHECK_PROCESSES // 2
 
@@ -187,7 +185,7 @@ def _remeasured(variant: Variant, replies: Sequence[MeasureReply], device: str) 
 
 def is_timed(options: Options) -> bool:
     """Tell whether a budget bounds something that other processes can disturb."""
-    return any(METRICS[budget.metric].dimension in TIMED for budget in options.budgets)
+    return any(METRICS[budget.metric].is_timed for budget in options.budgets)
 
 
 def _at_its_fastest(variant: Variant) -> Variant:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..records import (
+    BudgetOutcome,
     Comparison,
     Counts,
     Coverage,
@@ -131,9 +132,7 @@ def _choice(report: Report, selection: Selection) -> Text:
     text.append(f" · {factors(variant.recipe)} · input {size(variant)}\n" if variant.id != "base"
                 else " · nothing that meets the budget is predicted to be better\n")  # fmt: skip
     for outcome in selection.budgets:
-        dimension = METRICS[outcome.metric].dimension if outcome.metric in METRICS else "count"
-        value, limit = (format_quantity(v, dimension) for v in (outcome.value, outcome.limit))
-        text.append(f"        {one_line(outcome.text)}: {value}, limit {limit}\n")
+        text.append(f"        {_outcome(outcome, selection)}\n")
     more = more_text(report)
     if more is not None and selection.binding:
         text.append(f"        {one_line(selection.binding)} binds: {more}\n")
@@ -145,6 +144,19 @@ def _choice(report: Report, selection: Selection) -> Text:
     text.append("".join(f"{line}\n" for line in call_lines(variant)).rstrip())
     text.append(f"  # input {shape}\n")
     return text
+
+
+def _outcome(outcome: BudgetOutcome, selection: Selection) -> str:
+    """How the choice stands to a budget; a relative one is held to the base beside it."""
+    metric = METRICS.get(outcome.metric)
+    dimension = metric.dimension if metric is not None else "count"
+    value, limit = (format_quantity(v, dimension) for v in (outcome.value, outcome.limit))
+    line = f"{one_line(outcome.text)}: {value}, limit {limit}"
+    again = selection.verification is not None and selection.verification.processes > 0
+    if outcome.relative and again and metric is not None and metric.is_timed:
+        base = format_quantity(outcome.limit / outcome.relative, dimension)
+        line += f" ({base} for the base beside it)"
+    return line
 
 
 def _legend(report: Report) -> Text:

@@ -21,6 +21,11 @@ class Metric(NamedTuple):
     dimension: Dimension
     bound: Bound
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether what else the machine does changes it."""
+        return self.dimension in ("time", "rate", "energy")
+
 
 METRICS: Mapping[str, Metric] = {
     "latency": Metric("time", "<="),

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 # passes that are timed, of which the median counts; the first one warms up
-_PASSES = 5
+_PASSES = 3
 Namer = Callable[..., str]
 # name of a module, and the moments of entering and of leaving it
 _Span = tuple[str, Any, Any]

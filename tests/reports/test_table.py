@@ -18,6 +18,7 @@ from scaleprof.records import (
     Measurement,
     ModuleCost,
     Report,
+    Verification,
     replace,
 )
 from scaleprof.reports.table import counts_table, modules_table, profile_table
@@ -57,6 +58,25 @@ def a_profile() -> Report:
 def test_a_selection_is_shown_as_recorded(overwrite):
     selected = select_from(a_profile(), ["latency<=2x", "params<=10M"])
     check("selection", shown(profile_table(selected)), overwrite)
+
+
+def test_a_relative_limit_says_what_the_base_had_when_the_choice_was_measured_again():
+    selected = select_from(a_profile(), ["latency<=2x", "params<=2x"])
+    selection = selected.selection
+    timed, counted = selection.budgets
+    again = replace(
+        selection,
+        # the machine was slower then
+        budgets=(replace(timed, value=0.0223, limit=0.0240), counted),
+        verified=True,
+        verification=Verification(
+            predicted={}, measured={}, met=True, reason="measured again", processes=2
+        ),
+    )
+    text = shown(profile_table(replace(selected, selection=again)))
+    assert "latency<=2x: 22.3 ms, limit 24.0 ms (12.0 ms for the base beside it)" in text
+    assert "params<=2x: 3.70 M, limit 7.40 M\n" in text
+    assert "beside it" not in shown(profile_table(selected))
 
 
 def test_a_profile_without_a_budget_is_shown_as_recorded(overwrite):
