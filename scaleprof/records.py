@@ -825,7 +825,8 @@ class Context(Record, frozen=True, kw_only=True):
         elapsed_s: Duration of the job.
         git_commit: Commit of the user's repository; None outside one.
         load: Runnable processes per core before measuring, over the last minute.
-        model_s: Part of `elapsed_s` that was spent in models that were measured.
+        model_s: Part of `elapsed_s` that was spent in models, to measure them or to time their
+            modules.
         calibration: How far apart fresh processes are on this machine, if it was calibrated.
         drift: Largest change of the base's latency during the job, as a share of it; None when it
             was measured too rarely to tell.

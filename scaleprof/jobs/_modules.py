@@ -1,5 +1,7 @@
 """The job that tells which modules of a variant take its time."""
 
+import time
+
 import torch
 
 from ..timing.modules import module_shares
@@ -16,7 +18,8 @@ def time_modules(request: ModulesRequest) -> ModulesReply:
         torch.set_flush_denormal(True)
     with torch.inference_mode():
         model = Prepared(variant)
+        began = time.perf_counter()
         shares = module_shares(
             model.step, model.module, device, depth=request.depth, passes=request.passes
         )
-    return ModulesReply(shares=shares)
+    return ModulesReply(shares=shares, busy_s=time.perf_counter() - began)

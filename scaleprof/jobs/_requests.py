@@ -309,9 +309,15 @@ class ModulesRequest(Record, frozen=True, kw_only=True):
 
 
 class ModulesReply(Record, frozen=True, kw_only=True):
-    """Share of each module in the time of a pass, by path, between 0 and 1."""
+    """Which modules take the time of a pass.
+
+    Attributes:
+        shares: Share of each module in the time of a pass, by path, between 0 and 1.
+        busy_s: Time of all passes.
+    """
 
     shares: dict[str, float]
+    busy_s: float
 
 
 class Energy(Record, frozen=True, kw_only=True):

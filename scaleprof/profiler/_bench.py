@@ -82,6 +82,7 @@ class Bench:
         self._last: dict[str, MeasureReply | None] = {}
         self._drift = Drift()
         self._patience_s = _PATIENCE_S
+        self._other_model_s = 0.0
         # a process that was left alone has just looked at the cores for the next one
         self._quiet = False
         self.deadline = deadline
@@ -216,7 +217,12 @@ class Bench:
     def model_s(self) -> float:
         """Time that this job spent in models."""
         blocks = [block for of_one in self._blocks.values() for block in of_one]
-        return sum(block.reply.busy_s for block in blocks if block.at_s is not None)
+        sampled = sum(block.reply.busy_s for block in blocks if block.at_s is not None)
+        return sampled + self._other_model_s
+
+    def add_model_s(self, seconds: float) -> None:
+        """Add time in a model that no sample was taken in."""
+        self._other_model_s += seconds
 
     def last(self, variant: Variant) -> MeasureReply | None:
         """Return what the latest process of a variant measured; None if it failed."""

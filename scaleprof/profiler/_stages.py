@@ -78,4 +78,7 @@ def _shares(crew: Crew, bench: Bench, variant: Variant, latency: float) -> dict[
     passes = min(max(round(_PASSES_S / latency), _FEWEST_PASSES), _MOST_PASSES)
     timing = ModulesRequest(variant=request, depth=MODULE_DEPTH, passes=passes)
     outcome = crew.measure(TIME_MODULES, timing, ModulesReply)
-    return outcome.reply.shares if isinstance(outcome, Done) else outcome.reason
+    if not isinstance(outcome, Done):
+        return outcome.reason
+    bench.add_model_s(outcome.reply.busy_s)
+    return outcome.reply.shares

@@ -34,14 +34,16 @@ class Crew:
 
 
 def shares(**found):
-    return Done(reply=ModulesReply(shares=found), elapsed_s=1.0)
+    return Done(reply=ModulesReply(shares=found, busy_s=0.25), elapsed_s=1.0)
 
 
-def finished(crew, *, deadline=1e9, chosen=None, latency_s=0.01, **options):
+def bench_of(crew, *, deadline=1e9, **options):
+    return Bench(crew, Options(**options), "cpu", deadline=deadline, rule=StoppingRule(), kept=None)
+
+
+def finished(crew, *, chosen=None, latency_s=0.01, **options):
     """Measurements of the base and of another variant at the end of a job."""
-    bench = Bench(
-        crew, Options(**options), "cpu", deadline=deadline, rule=StoppingRule(), kept=None
-    )
+    bench = bench_of(crew, **options)
     variants = {name: variant(name, latency_s=latency_s) for name in ("base", "a")}
     found = with_modules(crew, bench, variants, chosen, dtype="float32")
     return {name: found.get(name, variants[name]).measurement for name in variants}
@@ -53,6 +55,14 @@ def test_the_base_and_the_choice_get_times_and_nobody_else():
     assert got["base"].modules_s == got["a"].modules_s == {"stem": 0.0025, "head": 0.005}
     assert finished(crew)["a"].modules_s is None
     assert [job for job, _ in crew.asked] == [TIME_MODULES] * 3
+
+
+def test_their_passes_count_as_time_in_models():
+    crew = Crew(shares(stem=0.25))
+    bench = bench_of(crew)
+    variants = {name: variant(name, latency_s=0.01) for name in ("base", "a")}
+    with_modules(crew, bench, variants, "a", dtype="float32")
+    assert bench.model_s == 2 * 0.25
 
 
 def test_modules_below_one_per_cent_are_not_listed():
