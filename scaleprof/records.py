@@ -445,7 +445,7 @@ class Measurement(Record, frozen=True, kw_only=True):
         enqueue_s: Median time until the host had launched all of it.
         host_bound: Whether launching takes most of it: the host is what is slow.
         first_call_s: Time of the very first call of each process, compilation included.
-        noisy: The interval of the median did not reach the target width.
+        noisy: In no process did the interval of the median reach the target width.
         timeout: Sampling stopped at its time limit.
         contended: Other processes kept the cores busy in every process that measured it, or
             computed on the accelerator.

@@ -166,7 +166,7 @@ def _legend(report: Report) -> Text:
     if any(row.variant and row.reason for row in report.strategies):
         lines.append("? none of its scaled variants was measured")
     if any(v.measurement and v.measurement.noisy for v in report.variants):
-        lines.append("! the median is not yet known to 1 %")
+        lines.append("! in no process was the median known to 1 %; ± is of all together")
     if any(v.measurement and v.measurement.contended for v in report.variants):
         lines.append("* measured while other processes kept the cores busy")
     lines += _kernel_lines(report)
