@@ -96,6 +96,7 @@ def measure(crew: Crew, name: str) -> tuple[int, int] | None:
         device="cpu",
         channels_last=False,
         rule=ONE_CALL,
+        attribute=False,
     )
     outcome = crew.measure(MEASURE, request, MeasureReply)
     if not isinstance(outcome, Done) or outcome.reply.process is None:
