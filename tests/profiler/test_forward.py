@@ -2,12 +2,13 @@ import pytest
 import torch
 
 from scaleprof.errors import DeviceError
-from scaleprof.jobs import MeasureRequest
+from scaleprof.jobs import MeasureRequest, _measure
 from scaleprof.jobs._forward import Prepared
 from scaleprof.jobs._measure import measure_variant
 from scaleprof.models import ConstructorCall
 from scaleprof.records import InputSpec
 from scaleprof.timing import StoppingRule
+from scaleprof.timing.timers import CpuTimer
 
 RULE = StoppingRule(max_seconds=0.05, warmup_max_seconds=0.02)
 
@@ -52,6 +53,17 @@ def test_what_is_measured_on_a_cpu_has_samples_and_memory(step):
     assert got.busy_s >= sum(got.samples.samples)
     assert (got.energy.joules is None) == (got.energy.reason is not None)
     assert got.device_s == got.enqueue_s == ()
+
+
+def test_the_peak_is_the_models_and_not_the_yardsticks(monkeypatch):
+    def heavy():
+        ballast = torch.ones(2**26)
+        return CpuTimer(lambda: ballast[0])
+
+    monkeypatch.setattr(_measure, "yardstick", heavy)
+    got = measure_variant(request())
+    assert got.samples.yardstick_s
+    assert got.process < 2**27
 
 
 def test_inference_keeps_no_gradients():
