@@ -12,7 +12,6 @@ from ._calls import render as render
 from ._calls import variant_id as variant_id
 from ._constructors import replaced_constructors as replaced_constructors
 from ._declared import Declaration as Declaration
-from ._declared import declarations_text as declarations_text
 from ._declared import declare as declare
 from ._garbage import no_collection as no_collection
 from ._imports import import_target as import_target

@@ -11,19 +11,17 @@ under ``tool.scaleprof`` in ``pyproject.toml``, of the working directory::
     inputs = ["3x64x64"]
 """
 
-import tomllib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from ..errors import ModelError
+from ..project import project_tables
 
 Constructor = TypeVar("Constructor", bound=Callable[..., Any])
 
 _ATTRIBUTE = "__scaleprof_declaration__"
-_FILES = ("scaleprof.toml", "pyproject.toml")
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,43 +82,22 @@ def declaration_of(reference: str, constructor: Any = None) -> Declaration | Non
         constructor: The class or function.
 
     Raises:
+        InputError: If a file cannot be read as TOML.
         ModelError: If a table has other keys, or values of other types.
     """
-    for path, models in _tables():
+    for where, models in project_tables("models"):
+        if not isinstance(models, dict):
+            raise ModelError(
+                f"{where}: expected a table of tables, got {models!r}",
+                hint=f'write [models."{reference}"]',
+            )
         if reference in models:
             try:
                 return msgspec.convert(models[reference], Declaration)
             except msgspec.ValidationError as error:
                 raise ModelError(
-                    f'{path}: models."{reference}": {error}',
+                    f'{where}."{reference}": {error}',
                     hint="it takes width, depth, resolution and inputs, each a list of strings",
                 ) from None
     found: Declaration | None = getattr(constructor, "__dict__", {}).get(_ATTRIBUTE)
-    return found
-
-
-def declarations_text() -> str:
-    """Return the files of the working directory that may declare models, as they are now."""
-    return "\n".join(
-        path.read_text("utf-8", errors="replace") for path in map(Path, _FILES) if path.is_file()
-    )
-
-
-def _tables() -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    for name in _FILES:
-        if not Path(name).is_file():
-            continue
-        try:
-            content = tomllib.loads(Path(name).read_text("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ModelError(f"{name} is not TOML: {error}") from None
-        if name == "pyproject.toml":
-            content = content.get("tool", {}).get("scaleprof", {})
-        if not isinstance(content, dict):
-            raise ModelError(f"{name}: `tool.scaleprof` must be a table")
-        models = content.get("models", {})
-        if not isinstance(models, dict):
-            raise ModelError(f"{name}: `models` must be a table of tables")
-        found.append((name, models))
     return found

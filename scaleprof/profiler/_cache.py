@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..models import TRUSTED_PACKAGES, declarations_text
+from ..models import TRUSTED_PACKAGES
+from ..project import project_text
 
 Reply = TypeVar("Reply")
 
@@ -93,7 +94,7 @@ def _path(job: str, request: Any) -> Path | None:
     folder = cache_folder()
     if folder is None:
         return None
-    here = (str(Path.cwd()), declarations_text(), *sys.path)
+    here = (str(Path.cwd()), project_text(), *sys.path)
     key = msgspec.msgpack.encode([job, request, _versions(), _own_source(), here])
     return folder / f"{hashlib.sha256(key).hexdigest()[:32]}.msgpack"
 

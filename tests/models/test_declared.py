@@ -59,7 +59,6 @@ def test_a_table_goes_before_the_decorator(folder):
         ('[models."net.py:plain"]\nwidht = ["channels"]\n', "unknown field `widht`"),
         ('[models."net.py:plain"]\nwidth = "channels"\n', "Expected `array`"),
         ("models = 3\n", "table of tables"),
-        ("[models\n", "not TOML"),
     ],
 )
 def test_what_a_table_gets_wrong_is_said(folder, table, message):

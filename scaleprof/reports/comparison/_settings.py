@@ -10,16 +10,12 @@ In ``scaleprof.toml`` of the working directory, or under ``tool.scaleprof`` in `
     rerun = "nets.py:Net"
 """
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from ...errors import InputError
-
-# where both hold the table, the first is taken
-_FILES = (("scaleprof.toml", ("check",)), ("pyproject.toml", ("tool", "scaleprof", "check")))
+from ...project import project_tables
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,27 +50,13 @@ def read_settings(folder: Path | None = None) -> Settings:
     Raises:
         InputError: If a file is not TOML, or its table has other keys or values of other types.
     """
-    for name, keys in _FILES:
-        path = (folder or Path()) / name
-        table = _table(path, keys) if path.is_file() else None
-        if table is None:
-            continue
+    # where both files hold the table, the first is taken
+    for where, table in project_tables("check", folder)[:1]:
         try:
             return msgspec.convert(table, Settings)
         except msgspec.ValidationError as error:
             raise InputError(
-                f"`{name}`: [{'.'.join(keys)}]: {error}",
+                f"{where}: {error}",
                 hint="it takes gates and budgets (lists of strings), variant, baseline and rerun",
             ) from None
     return Settings()
-
-
-def _table(path: Path, keys: tuple[str, ...]) -> Any:
-    """Return the table under nested keys; None if there is none."""
-    try:
-        found: Any = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot read `{path.name}`: {error}", hint="check its syntax") from None
-    for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
