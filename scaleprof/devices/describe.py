@@ -17,6 +17,7 @@ import torch
 from ..errors import DeviceError
 from ..records import Device
 from ._state import DeviceState, Flags
+from .allocator import keep_freed_memory
 
 
 def describe_device(name: str, *, libraries: Sequence[str] = ()) -> DeviceState:
@@ -127,7 +128,10 @@ def _nvidia_driver() -> str | None:
 def _flags(device: torch.device) -> Flags:
     flags: Flags = {"threads": torch.get_num_threads()}
     if device.type == "cpu":
-        return flags | {"cpu_capability": torch.backends.cpu.get_cpu_capability()}
+        return flags | {
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "freed_memory_kept": keep_freed_memory(),
+        }
     return flags | {
         "matmul_precision": torch.get_float32_matmul_precision(),
         "cudnn_benchmark": torch.backends.cudnn.benchmark,

@@ -8,6 +8,7 @@ import pynvml
 import torch
 
 from ..devices import DeviceState
+from ..devices.allocator import keep_freed_memory
 from ..devices.describe import describe_device
 from ..devices.nvml import Gpu, GpuWatch, plausible_energy
 from ..devices.rapl import UNREADABLE, energy_between, package_energies_j
@@ -41,6 +42,7 @@ def measure_variant(request: MeasureRequest) -> MeasureReply:
 def _measure_on_cpu(request: MeasureRequest) -> MeasureReply:
     # denormal numbers, which random weights can lead to, slow a CPU down tenfold
     torch.set_flush_denormal(True)
+    keep_freed_memory()
     before = reset_process_peak()
     model = Prepared(request)
     timer = CpuTimer(model.step)

@@ -4,6 +4,7 @@ import time
 
 import torch
 
+from ..devices.allocator import keep_freed_memory
 from ..timing.modules import module_shares
 from ._forward import Prepared, present_device
 from ._requests import ModulesReply, ModulesRequest
@@ -16,6 +17,7 @@ def time_modules(request: ModulesRequest) -> ModulesReply:
     if device.type == "cpu":
         # as where its latency is measured
         torch.set_flush_denormal(True)
+        keep_freed_memory()
     with torch.inference_mode():
         model = Prepared(variant)
         began = time.perf_counter()

@@ -11,7 +11,7 @@ import msgspec
 # settings of the libraries that do the work, which they read from the environment
 _PREFIXES = (
     "OMP_ KMP_ MKL_ GOMP_ OPENBLAS_ DNNL_ ONEDNN_ ATEN_ TORCH_ TORCHINDUCTOR_ PYTORCH_ CUDA_ "
-    "CUBLAS_ CUDNN_ NVIDIA_ TRITON_ XLA_ PJRT_ TPU_ HIP_ ROCR_ MALLOC_ LD_PRELOAD"
+    "CUBLAS_ CUDNN_ NVIDIA_ TRITON_ XLA_ PJRT_ TPU_ HIP_ ROCR_ MALLOC_ GLIBC_TUNABLES LD_PRELOAD"
 ).split()
 
 
