@@ -1,7 +1,7 @@
 """Does the gate call the same thing the same, a slower one slower, and nothing wrongly under load?
 
-For each model, worker processes are measured in turn: the model as it is (A), and slowed down by
-10 % (B), without and with another process that loads one core half of the time. Reports of
+For each model, worker processes are measured in pairs: the model as it is (A), and slowed down by
+10 % (B), in random order (the system may give every other process the slower core), without and with another process that loads one core half of the time. Reports of
 `PROCESSES` processes are put together from them at random, and held against each other as
 ``scaleprof check --gate latency.p50:+5%`` does:
 
@@ -110,15 +110,17 @@ def half_a_core() -> Iterator[None]:
 def measured(
     model: str, count: int, *, means: bool
 ) -> tuple[list[MeasureReply], list[MeasureReply], list[float]]:
-    """So many processes of a model and of it slowed down in turn; means of 40 runs among them."""
+    """So many processes of a model and of it slowed down, in pairs; means of 40 runs among them."""
     slowed = f"{SLOWED}(name='{model}', share={SLOWDOWN})"
     same: list[MeasureReply] = []
     slower: list[MeasureReply] = []
     mean: list[float] = []
+    order = random.Random(0)
     with Crew(["timm"], device="cpu") as crew:
         for i in range(1, count + 1):
-            same.append(one(crew, f"timm:{model}"))
-            slower.append(one(crew, slowed))
+            pair = [(same, f"timm:{model}"), (slower, slowed)]
+            for replies, reference in order.sample(pair, len(pair)):
+                replies.append(one(crew, reference))
             # several in a row: what comes right after such a process can be slower than usual, and
             # that must not happen to every A and to no B
             if means and (i % _MEANS_IN_A_ROW == 0 or i == count):

@@ -1,0 +1,110 @@
+"""How far apart are processes whose allocator keeps what a call frees, and those where it does not?
+
+    OMP_NUM_THREADS=1 python benchmarks/what_does_freed_memory_handed_back_cost.py
+
+Processes of each kind are measured in turn. Those that do not keep it have glibc's malloc as it is
+(a tunable that is set to what it is anyway lets scaleprof leave the allocator alone). Between them
+a process that imports torch comes and goes, as on any machine that does more than measure: what it
+leaves behind of the system's free memory is part of what page faults cost.
+
+Printed of each: the range of medians over processes, their standard deviation, and that left with
+the yardstick's taken out. Asserted of the first model, a small one: kept memory is no slower, and
+processes are at most half as far apart, with and without the yardstick.
+
+Usage: ``what_does_freed_memory_handed_back_cost.py [MODEL...] [--processes N]``; names of timm.
+"""
+
+import argparse
+import contextlib
+import math
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from scaleprof.jobs import MEASURE, MeasureReply, MeasureRequest
+from scaleprof.models import ResolvedModel, parse_reference, resolve_model
+from scaleprof.profiler._bench import RULE
+from scaleprof.profiler._crew import Crew
+from scaleprof.timing import FOLLOWS
+from scaleprof.workers import expect
+
+MODELS = ("mobilenetv3_small_100", "vit_tiny_patch16_224", "resnet18")
+PROCESSES = 16
+_AS_IT_IS = "glibc.malloc.hugetlb=0"
+_AT_MOST = 0.5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("models", nargs="*", default=MODELS)
+    parser.add_argument("--processes", type=int, default=PROCESSES)
+    given = parser.parse_args()
+    print("| model | freed memory | medians of processes, ms | deviation | with yardstick out |")
+    print("|---|---|--:|--:|--:|")
+    outcomes = [compare(model, given.processes) for model in given.models]
+    (level, spread, left), *_ = outcomes
+    assert level <= 1, f"kept memory is slower: {level:.2f} times"
+    assert spread <= _AT_MOST, f"spread: {spread:.2f} times that of memory handed back"
+    assert left <= _AT_MOST, f"spread beside the yardstick: {left:.2f} times"
+
+
+def compare(model: str, processes: int) -> tuple[float, float, float]:
+    """Print rows of both kinds; return the median and the deviations of kept memory over others."""
+    resolved = resolve_model(parse_reference(f"timm:{model}"))
+    kept, back = [], []
+    with Crew(["timm"], device="cpu") as keeping, Crew(["timm"], device="cpu") as plain:
+        for seed in range(processes):
+            for crew, replies, settings in (
+                (keeping, kept, contextlib.nullcontext()),
+                (plain, back, allocator_as_it_is()),
+            ):
+                subprocess.run([sys.executable, "-c", "import torch"], check=True)
+                with settings:
+                    outcome = crew.measure(MEASURE, request(resolved, seed), MeasureReply)
+                replies.append(expect(outcome, model))
+    ours, theirs = row(model, "kept", kept), row(model, "as it is", back)
+    level, spread, left = (mine / other for mine, other in zip(ours, theirs, strict=True))
+    return level, spread, left
+
+
+@contextlib.contextmanager
+def allocator_as_it_is() -> Iterator[None]:
+    """Let a worker server that starts now leave the allocator as it is."""
+    os.environ["GLIBC_TUNABLES"] = _AS_IT_IS
+    try:
+        yield
+    finally:
+        del os.environ["GLIBC_TUNABLES"]
+
+
+def request(model: ResolvedModel, seed: int) -> MeasureRequest:
+    return MeasureRequest(
+        call=model.call,
+        inputs=model.inputs,
+        dtype="float32",
+        device="cpu",
+        channels_last=False,
+        rule=RULE,
+        seed=seed,
+    )
+
+
+def row(model: str, memory: str, replies: list[MeasureReply]) -> tuple[float, float, float]:
+    """Print a row; return the median and the deviation of logarithms without and with yardstick."""
+    medians = [statistics.median(reply.samples.samples) for reply in replies]
+    logs = [math.log(median) for median in medians]
+    host = [math.log(reply.samples.yardstick or math.nan) for reply in replies]
+    spread = statistics.stdev(logs)
+    left = statistics.stdev(log - FOLLOWS * by for log, by in zip(logs, host, strict=True))
+    print(
+        f"| {model} | {memory} | {1e3 * min(medians):.2f} to {1e3 * max(medians):.2f} "
+        f"| {spread:.1%} | {left:.1%} |",
+        flush=True,
+    )
+    return statistics.median(medians), spread, left
+
+
+if __name__ == "__main__":
+    main()
