@@ -1,9 +1,10 @@
 """Does the gate call the same thing the same, a slower one slower, and nothing wrongly under load?
 
 For each model, worker processes are measured in pairs: the model as it is (A), and slowed down by
-10 % (B), in random order (the system may give every other process the slower core), without and with another process that loads one core half of the time. Reports of
-`PROCESSES` processes are put together from them at random, and held against each other as
-``scaleprof check --gate latency.p50:+5%`` does:
+10 % (B), in random order (the system may give every other process the slower core), without and
+with another process that loads one core half of the time. Reports of `PROCESSES` processes are put
+together from them at random, and held against each other as ``scaleprof check --gate
+latency.p50:+5%`` does:
 
 - A against A: a fail is a false alarm; at most 1 % of pairs without and with load.
 - A against A without load: at least 90 % are decided.
