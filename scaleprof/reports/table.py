@@ -165,9 +165,10 @@ def _legend(report: Report) -> Text:
         lines.append("strategies: the best variant of each that meets the same budgets")
     if any(row.variant and row.reason for row in report.strategies):
         lines.append("? none of its scaled variants was measured")
-    if any(v.measurement and v.measurement.noisy for v in report.variants):
+    measured = [v.measurement for _, rows in sections(report) for _, v in rows if v.measurement]
+    if any(m.noisy for m in measured):
         lines.append("! in no process was the median known to 1 %; ± is of all together")
-    if any(v.measurement and v.measurement.contended for v in report.variants):
+    if any(m.contended for m in measured):
         lines.append("* measured while other processes kept the cores busy")
     lines += _kernel_lines(report)
     for name, axis in report.axes.items():

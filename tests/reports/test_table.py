@@ -55,6 +55,27 @@ def a_profile() -> Report:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["noisy", "contended"])
+def test_a_mark_is_explained_where_it_is_shown(name):
+    selected = select_from(a_profile(), ["latency<=2x", "params<=10M"])
+    mark, why = {"noisy": ("!", "! in no"), "contended": ("*", "* measured")}[name]
+
+    def with_mark(*marked):
+        variants = [
+            replace(v, measurement=replace(v.measurement, **{name: v.id in marked}))
+            if v.measurement
+            else v
+            for v in selected.variants
+        ]
+        return shown(profile_table(replace(selected, variants=tuple(variants))))
+
+    assert why in with_mark("base")
+    # what ran out of memory is not in the table
+    unseen = with_mark("dddddddddd")
+    assert why not in unseen
+    assert f"%{mark}" not in unseen
+
+
 def test_a_selection_is_shown_as_recorded(overwrite):
     selected = select_from(a_profile(), ["latency<=2x", "params<=10M"])
     check("selection", shown(profile_table(selected)), overwrite)
