@@ -21,11 +21,12 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from unittest import mock
 
-from scaleprof.jobs import MEASURE, MeasureReply, MeasureRequest
-from scaleprof.models import ResolvedModel, parse_reference, resolve_model
-from scaleprof.profiler._bench import RULE
+from how_far_apart_are_fresh_processes import request, without
+
+from scaleprof.jobs import MEASURE, MeasureReply
+from scaleprof.models import parse_reference, resolve_model
 from scaleprof.profiler._crew import Crew
 from scaleprof.timing import FOLLOWS
 from scaleprof.workers import expect
@@ -56,7 +57,8 @@ def compare(model: str, processes: int) -> tuple[float, float]:
         for seed in range(processes):
             for crew, replies, settings in (
                 (keeping, kept, contextlib.nullcontext()),
-                (plain, back, allocator_as_it_is()),
+                # read by the worker server, which starts now
+                (plain, back, mock.patch.dict(os.environ, GLIBC_TUNABLES=_AS_IT_IS)),
             ):
                 subprocess.run([sys.executable, "-c", "import torch"], check=True)
                 with settings:
@@ -66,35 +68,13 @@ def compare(model: str, processes: int) -> tuple[float, float]:
     return ours[0] / theirs[0], ours[1] / theirs[1]
 
 
-@contextlib.contextmanager
-def allocator_as_it_is() -> Iterator[None]:
-    """Let a worker server that starts now leave the allocator as it is."""
-    os.environ["GLIBC_TUNABLES"] = _AS_IT_IS
-    try:
-        yield
-    finally:
-        del os.environ["GLIBC_TUNABLES"]
-
-
-def request(model: ResolvedModel, seed: int) -> MeasureRequest:
-    return MeasureRequest(
-        call=model.call,
-        inputs=model.inputs,
-        dtype="float32",
-        device="cpu",
-        channels_last=False,
-        rule=RULE,
-        seed=seed,
-    )
-
-
 def row(model: str, memory: str, replies: list[MeasureReply]) -> tuple[float, float]:
     """Print a row; return the median, and the deviation that is left with the yardstick out."""
     medians = [statistics.median(reply.samples.samples) for reply in replies]
     logs = [math.log(median) for median in medians]
     host = [math.log(reply.samples.yardstick or math.nan) for reply in replies]
     spread = statistics.stdev(logs)
-    left = statistics.stdev(log - FOLLOWS * by for log, by in zip(logs, host, strict=True))
+    left = statistics.stdev(without(logs, host, FOLLOWS))
     print(
         f"| {model} | {memory} | {1e3 * min(medians):.2f} to {1e3 * max(medians):.2f} "
         f"| {spread:.1%} | {left:.1%} |",

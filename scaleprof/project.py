@@ -5,6 +5,7 @@ what it may hold.
 """
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +15,24 @@ from .errors import InputError
 _FILES = {"scaleprof.toml": (), "pyproject.toml": ("tool", "scaleprof")}
 
 
-def project_tables(key: str, folder: Path | None = None) -> list[tuple[str, Any]]:
-    """Return what the files of a folder hold under a key.
+def project_tables(key: str, folder: Path | None = None) -> Iterator[tuple[str, Any]]:
+    """Yield what the files of a folder hold under a key, reading one when its turn comes.
 
     Args:
         key: Name of a table of scaleprof's: ``models`` or ``check``.
         folder: Where the files are; None is the working directory.
 
-    Returns:
+    Yields:
         For each file that has it, where it stands there, and its value, ``scaleprof.toml`` first.
 
     Raises:
         InputError: If a file cannot be read as TOML, or what should hold tables is no table.
     """
-    found = []
     for path in _present(folder):
         above = _FILES[path.name]
         tables = _tables(path, above)
         if key in tables:
-            found.append((f"`{path.name}`: {'.'.join((*above, key))}", tables[key]))
-    return found
+            yield f"`{path.name}`: {'.'.join((*above, key))}", tables[key]
 
 
 def project_text() -> str:

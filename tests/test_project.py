@@ -10,11 +10,17 @@ SHARED = "[tool.scaleprof.check]\nvariant = 'choice'\n"
 def test_the_file_of_its_own_comes_first(tmp_path):
     (tmp_path / "pyproject.toml").write_text(SHARED)
     (tmp_path / "scaleprof.toml").write_text(OWN)
-    assert project_tables("check", tmp_path) == [
+    assert list(project_tables("check", tmp_path)) == [
         ("`scaleprof.toml`: check", {"variant": "base"}),
         ("`pyproject.toml`: tool.scaleprof.check", {"variant": "choice"}),
     ]
-    assert project_tables("models", tmp_path) == []
+    assert list(project_tables("models", tmp_path)) == []
+
+
+def test_a_file_that_is_not_needed_is_not_read(tmp_path):
+    (tmp_path / "scaleprof.toml").write_text(OWN)
+    (tmp_path / "pyproject.toml").write_text("[check")
+    assert next(project_tables("check", tmp_path))[1] == {"variant": "base"}
 
 
 @pytest.mark.parametrize(
@@ -29,7 +35,7 @@ def test_the_file_of_its_own_comes_first(tmp_path):
 def test_a_file_that_cannot_be_read_is_one_line_with_a_hint(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
-        project_tables("check", tmp_path)
+        list(project_tables("check", tmp_path))
     assert caught.value.hint
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..costs import mean_square
+from ..devices.allocator import keep_freed_memory
 from ..errors import DeviceError
 from ..models import build_module, kernel_name, use_kernels
 from ..records import InputSpec, KernelUse
@@ -20,6 +21,13 @@ Step = Callable[[], Any]
 
 # calls on a side stream before a CUDA graph is captured, as torch's documentation asks for
 _CALLS_BEFORE_CAPTURE = 3
+
+
+def set_up_cpu() -> None:
+    """Set what every process that runs models on a CPU is measured under."""
+    # denormal numbers, which random weights can lead to, slow a CPU down tenfold
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
 
 
 class Prepared:

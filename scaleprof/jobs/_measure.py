@@ -8,7 +8,6 @@ import pynvml
 import torch
 
 from ..devices import DeviceState
-from ..devices.allocator import keep_freed_memory
 from ..devices.describe import describe_device
 from ..devices.nvml import Gpu, GpuWatch, plausible_energy
 from ..devices.rapl import UNREADABLE, energy_between, package_energies_j
@@ -18,7 +17,7 @@ from ..timing.contention import LoadWatch
 from ..timing.memory import accelerator_peak, process_peak, reset_process_peak
 from ..timing.timers import AcceleratorTimer, CpuTimer
 from ..timing.yardstick import yardstick
-from ._forward import Prepared, present_device
+from ._forward import Prepared, present_device, set_up_cpu
 from ._requests import DeviceRequest, Energy, MeasureReply, MeasureRequest
 
 # NVML's counter moves in steps of some 100 ms: an energy takes several of them
@@ -40,9 +39,7 @@ def measure_variant(request: MeasureRequest) -> MeasureReply:
 
 
 def _measure_on_cpu(request: MeasureRequest) -> MeasureReply:
-    # denormal numbers, which random weights can lead to, slow a CPU down tenfold
-    torch.set_flush_denormal(True)
-    keep_freed_memory()
+    set_up_cpu()
     before = reset_process_peak()
     model = Prepared(request)
     timer = CpuTimer(model.step)

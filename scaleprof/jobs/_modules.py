@@ -4,9 +4,8 @@ import time
 
 import torch
 
-from ..devices.allocator import keep_freed_memory
 from ..timing.modules import module_shares
-from ._forward import Prepared, present_device
+from ._forward import Prepared, present_device, set_up_cpu
 from ._requests import ModulesReply, ModulesRequest
 
 
@@ -15,9 +14,7 @@ def time_modules(request: ModulesRequest) -> ModulesReply:
     variant, device = request.variant, present_device(request.variant.device)
     torch.manual_seed(variant.seed)
     if device.type == "cpu":
-        # as where its latency is measured
-        torch.set_flush_denormal(True)
-        keep_freed_memory()
+        set_up_cpu()
     with torch.inference_mode():
         model = Prepared(variant)
         began = time.perf_counter()

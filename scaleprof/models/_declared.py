@@ -85,7 +85,8 @@ def declaration_of(reference: str, constructor: Any = None) -> Declaration | Non
         InputError: If a file cannot be read as TOML.
         ModelError: If a table has other keys, or values of other types.
     """
-    for where, models in project_tables("models"):
+    # both are read first: a broken file is said, whichever declares the model
+    for where, models in list(project_tables("models")):
         if not isinstance(models, dict):
             raise ModelError(
                 f"{where}: expected a table of tables, got {models!r}",

@@ -36,7 +36,8 @@ glibc = pytest.mark.skipif(
 
 
 def calls(**variables):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    of_malloc = ("MALLOC_", "GLIBC_TUNABLES")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(of_malloc)}
     command = [sys.executable, "-c", CALLS]
     done = subprocess.run(
         command, env=environment | variables, capture_output=True, text=True, check=True

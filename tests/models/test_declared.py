@@ -1,7 +1,7 @@
 import pytest
 
 from scaleprof import declare
-from scaleprof.errors import ModelError
+from scaleprof.errors import InputError, ModelError
 from scaleprof.models import parse_reference, resolve_model
 from scaleprof.models._declared import Declaration, declaration_of
 
@@ -64,6 +64,14 @@ def test_a_table_goes_before_the_decorator(folder):
 def test_what_a_table_gets_wrong_is_said(folder, table, message):
     (folder / "scaleprof.toml").write_text(table)
     with pytest.raises(ModelError, match=message):
+        declaration_of("net.py:plain")
+
+
+@pytest.mark.parametrize("broken", ["scaleprof.toml", "pyproject.toml"])
+def test_a_broken_file_is_said_whichever_declares_the_model(folder, broken):
+    (folder / "scaleprof.toml").write_text('[models."net.py:plain"]\nwidth = ["channels"]\n')
+    (folder / broken).write_text("[models\n")
+    with pytest.raises(InputError, match=f"cannot read `{broken}`"):
         declaration_of("net.py:plain")
 
 

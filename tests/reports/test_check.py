@@ -896,6 +896,7 @@ def test_a_folder_without_settings_has_none(tmp_path):
         pytest.param('[check]\ngate = ["macs:+0"]', "unknown field `gate`", id="unknown-key"),
         pytest.param('[check]\ngates = "macs:+0"', "Expected `array`", id="wrong-type"),
         pytest.param("check = 3", "Expected `object`", id="no-table"),
+        pytest.param("[check", "cannot read `scaleprof.toml`", id="not-toml"),
     ],
 )
 def test_a_bad_setting_is_one_line_with_a_hint(tmp_path, text, message):

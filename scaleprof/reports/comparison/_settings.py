@@ -51,7 +51,7 @@ def read_settings(folder: Path | None = None) -> Settings:
         InputError: If a file is not TOML, or its table has other keys or values of other types.
     """
     # where both files hold the table, the first is taken
-    for where, table in project_tables("check", folder)[:1]:
+    for where, table in project_tables("check", folder):
         try:
             return msgspec.convert(table, Settings)
         except msgspec.ValidationError as error:
